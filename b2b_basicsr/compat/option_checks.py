@@ -1,0 +1,156 @@
+"""A user's mistakes in an option file end in one line, before anything is created or archived.
+
+BasicSR archives an older experiment of the same name before it builds anything, so the checks run where the options
+are parsed. Files that name none of our model and data set types are left to BasicSR, unless they cannot be read at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from b2b_basicsr.compat.mend import Mend
+from b2b_basicsr.compat.training_script import wrap_parse_options
+from b2b_basicsr.errors import UserError, exit_with
+from b2b_basicsr.registration import is_ours
+
+OptionCheck = Callable[[dict[str, Any], argparse.Namespace], None]
+
+OPTION_CHECKS: list[OptionCheck] = []
+
+
+def register_option_check(check: OptionCheck) -> OptionCheck:
+    """Have ``check(opt, args)`` called with every parsed option file of ours; may be used as a decorator.
+
+    ``opt`` is what BasicSR's ``parse_options`` returns (``opt['is_train']`` tells training from test), ``args`` its
+    command line. A check raises :class:`~b2b_basicsr.errors.UserError` for what the user has to mend.
+    """
+    if check not in OPTION_CHECKS:
+        OPTION_CHECKS.append(check)
+    return check
+
+
+def is_our_option_file(opt: Mapping[str, Any]) -> bool:
+    """Tell whether options name a model type or a data set type of ours."""
+    from basicsr.utils.registry import DATASET_REGISTRY, MODEL_REGISTRY
+
+    datasets = opt.get('datasets')
+    sections = datasets.values() if isinstance(datasets, Mapping) else ()
+    return is_ours(MODEL_REGISTRY, opt.get('model_type')) or any(
+        is_ours(DATASET_REGISTRY, section.get('type')) for section in sections if isinstance(section, Mapping)
+    )
+
+
+def _checking(parse_options: Callable[..., Any]) -> Callable[..., Any]:
+    def parse(root_path: str, is_train: bool = True) -> Any:
+        try:
+            args = _command_line()
+            if args is not None:
+                _check_before_parsing(args, is_train)
+        except UserError as error:
+            exit_with(error)
+        opt, args = parse_options(root_path, is_train=is_train)
+        if is_our_option_file(opt):
+            try:
+                for check in OPTION_CHECKS:
+                    check(opt, args)
+            except UserError as error:
+                exit_with(error)
+        return opt, args
+
+    return parse
+
+
+class _QuietParser(argparse.ArgumentParser):
+    """Leaves a wrong command line to BasicSR's own parser."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+def _command_line() -> argparse.Namespace | None:
+    """Return the part of the command line that names the options; ``None`` if BasicSR's parser is about to complain."""
+    parser = _QuietParser(add_help=False)
+    parser.add_argument('-opt', type=str, required=True)
+    parser.add_argument('--force_yml', nargs='+', default=())
+    try:
+        args, _ = parser.parse_known_args()
+    except ValueError:
+        return None
+    return args
+
+
+def _check_before_parsing(args: argparse.Namespace, is_train: bool) -> None:
+    """Check what BasicSR's own parser takes for granted.
+
+    Raises:
+        UserError: The option file cannot be read; or it is one of ours, and lacks what every option file has, or
+            cannot be changed as ``--force_yml`` says.
+    """
+    opt = _read(args.opt)
+    if not is_our_option_file(opt):
+        return
+    for entry in args.force_yml:
+        _force(opt, entry, args.opt)
+    for key in ('datasets', 'path', *(('train', 'logger') if is_train else ())):
+        if not isinstance(opt.get(key), dict):
+            raise UserError(f'{args.opt}: {key}: must be there, a section of KEY: VALUE lines')
+    for phase, section in opt['datasets'].items():
+        if not isinstance(section, dict):
+            raise UserError(f'{args.opt}: datasets: {phase}: must be a section of KEY: VALUE lines')
+    if not isinstance(opt.get('name'), str):
+        raise UserError(f'{args.opt}: name: must be there, a text: experiments/NAME is where the results go')
+    if 'num_gpu' not in opt:
+        raise UserError(f'{args.opt}: num_gpu: must be there: auto, a number of GPUs, or 0 for the CPU')
+
+
+def _read(path: str) -> dict[str, Any]:
+    import yaml
+    from basicsr.utils.options import ordered_yaml
+
+    try:
+        with open(path) as file:
+            opt = yaml.load(file, Loader=ordered_yaml()[0])
+    except OSError as error:
+        raise UserError(f'{path}: the option file cannot be read ({error.strerror or error}): check -opt') from error
+    except UnicodeDecodeError as error:
+        raise UserError(f'{path}: the option file is not a text file: check -opt') from error
+    except yaml.YAMLError as error:
+        raise UserError(_yaml_message(path, error)) from error
+    if not isinstance(opt, dict):
+        raise UserError(f'{path}: the option file holds no options (KEY: VALUE lines): check -opt')
+    return opt
+
+
+def _yaml_message(path: str, error: Exception) -> str:
+    mark = getattr(error, 'problem_mark', None)
+    where = f'{path}:{mark.line + 1}:{mark.column + 1}' if mark is not None else path
+    problem = getattr(error, 'problem', None) or str(error)
+    return f'{where}: the option file is not valid YAML: {problem}'
+
+
+def _force(opt: dict[str, Any], entry: str, path: str) -> None:
+    """Set in ``opt`` what an entry of ``--force_yml`` says, as BasicSR does."""
+    from basicsr.utils.options import _postprocess_yml_value
+
+    keys, *values = entry.split('=')
+    if len(values) != 1 or not keys.strip():
+        raise UserError(f'--force_yml {entry}: must be KEY=VALUE or SECTION:KEY=VALUE, without blanks')
+    *outer, last = keys.strip().split(':')
+    section: Any = opt
+    for depth, key in enumerate(outer, start=1):
+        section = section.get(key)
+        if not isinstance(section, dict):
+            raise UserError(f'--force_yml {entry}: {path} has no section {":".join(outer[:depth])}')
+    try:
+        section[last] = _postprocess_yml_value(values[0].strip())
+    except Exception as error:  # it evaluates lists
+        raise UserError(f'--force_yml {entry}: the value cannot be understood ({error})') from error
+
+
+def _apply() -> None:
+    wrap_parse_options(_checking)
+
+
+MEND = Mend(name='option_checks', affects='all', needed=lambda: True, apply=_apply)

@@ -1,0 +1,168 @@
+"""A set of pictures, from a folder of any depth or an LMDB, through BasicSR's file client."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from basicsr.data.data_util import paths_from_lmdb
+from basicsr.utils import FileClient
+from PIL import Image, ImageOps
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from b2b_basicsr.errors import UserError
+
+_EXIF_ORIENTATION = 0x0112
+_DEEP_GREY_MODES = ('I', 'F')
+
+
+class PictureSource:
+    """Pictures under one option key, in sorted order.
+
+    Args:
+        option_key: the key that names the folder, for messages, e.g. ``datasets:train:dataroot_blur``.
+        root: folder, or an ``.lmdb`` folder made as BasicSR makes them.
+        io_backend: BasicSR's ``io_backend`` section: ``{type: disk}`` or ``{type: lmdb}``.
+
+    Raises:
+        UserError: if the folder is missing, holds no picture, or the backend does not fit it.
+    """
+
+    def __init__(self, option_key: str, root: str, io_backend: Mapping[str, Any]) -> None:
+        self.option_key = option_key
+        self.root = Path(root).expanduser()
+        self._backend = dict(io_backend)
+        self._client: Any = None
+        self._client_process = -1
+        if not self.root.is_dir():
+            raise UserError(f'{option_key}: no folder {root!r} (looked in {Path.cwd()}); give the path of a folder')
+        self.names = self._list_lmdb() if self._backend.get('type') == 'lmdb' else self._list_folder()
+        if not self.names:
+            raise UserError(
+                f'{option_key}: no picture in {root!r} or below it; picture files end in {", ".join(IMG_EXTENSIONS)}'
+            )
+
+    def _list_folder(self) -> list[str]:
+        if self._backend.get('type') != 'disk':
+            raise UserError(f'{self.option_key}: io_backend type {self._backend.get("type")!r}; use disk or lmdb')
+        if self.root.suffix == '.lmdb':
+            raise UserError(f'{self.option_key}: {str(self.root)!r} is an LMDB; set io_backend: {{type: lmdb}}')
+        names = []
+        for folder, subfolders, files in os.walk(self.root, followlinks=True):
+            subfolders[:] = [name for name in subfolders if not name.startswith('.')]
+            for file in files:
+                if not file.startswith('.') and file.lower().endswith(IMG_EXTENSIONS):
+                    names.append(Path(folder, file).relative_to(self.root).as_posix())
+        return sorted(names)
+
+    def _list_lmdb(self) -> list[str]:
+        if self.root.suffix != '.lmdb' or not (self.root / 'meta_info.txt').is_file():
+            raise UserError(
+                f"{self.option_key}: {str(self.root)!r} is no LMDB of BasicSR's (NAME.lmdb with meta_info.txt in it); "
+                'make one with basicsr.utils.lmdb_util, or set io_backend: {type: disk}'
+            )
+        return sorted(paths_from_lmdb(str(self.root)))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, index: int) -> str:
+        """The picture's full path (for LMDB: the database's, then the key)."""
+        return str(self.root / self.names[index])
+
+    def stems(self) -> dict[str, int]:
+        """Relative path without extension -> place in the list.
+
+        Raises:
+            UserError: if two pictures share a relative path without extension.
+        """
+        stems: dict[str, int] = {}
+        for index, name in enumerate(self.names):
+            stem = name if self._backend['type'] == 'lmdb' else PurePosixPath(name).with_suffix('').as_posix()
+            if stem in stems:
+                raise UserError(
+                    f'{self.option_key}: {self.names[stems[stem]]} and {name} differ in their extension alone, and '
+                    'pairs are matched without it; take one out'
+                )
+            stems[stem] = index
+        return stems
+
+    def _bytes(self, index: int) -> bytes:
+        # An LMDB environment must not cross a fork, so every process opens its own.
+        if self._client is None or self._client_process != os.getpid():
+            backend = dict(self._backend)
+            if backend['type'] == 'lmdb':
+                backend.update(db_paths=[str(self.root)], client_keys=['pictures'])
+            self._client = FileClient(backend.pop('type'), **backend)
+            self._client_process = os.getpid()
+        where = self.names[index] if self._backend['type'] == 'lmdb' else self.path(index)
+        content = self._client.get(where, 'pictures')
+        if content is None:
+            raise UserError(f'{self.option_key}: {self.path(index)} is in meta_info.txt but not in the database')
+        return bytes(content)
+
+    def _open(self, index: int) -> Image.Image:
+        if self._backend['type'] == 'disk':
+            return Image.open(self.path(index))
+        return Image.open(io.BytesIO(self._bytes(index)))
+
+    def _unreadable(self, index: int, cause: Exception) -> UserError:
+        reason = ' '.join(str(cause).split()) or type(cause).__name__
+        return UserError(
+            f'{self.option_key}: {self.path(index)} cannot be read as a picture ({reason}); mend it or take it out'
+        )
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height in pixels as the picture is shown, from its header alone.
+
+        Raises:
+            UserError: if the header cannot be read.
+        """
+        try:
+            with self._open(index) as picture:
+                width, height = picture.size
+                turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+        except UserError:
+            raise
+        except Exception as cause:  # Pillow's plugins raise whatever a broken file makes them raise
+            raise self._unreadable(index, cause) from cause
+        return (height, width) if turned else (width, height)
+
+    def read(self, index: int) -> Image.Image:
+        """The decoded picture: 8-bit RGB, EXIF orientation applied.
+
+        Raises:
+            UserError: if the file is missing, truncated or no picture.
+        """
+        try:
+            picture = Image.open(io.BytesIO(self._bytes(index)))
+            if picture.mode.startswith(_DEEP_GREY_MODES):
+                raise ValueError(f'{picture.mode}: grey deeper than 8 bits, which would be clipped; save it with 8')
+            return ImageOps.exif_transpose(picture).convert('RGB')
+        except UserError:
+            raise
+        except Exception as cause:
+            raise self._unreadable(index, cause) from cause
+
+
+def matched_pairs(first: PictureSource, second: PictureSource) -> list[tuple[int, int]]:
+    """Places of the pictures that share a relative path without extension, in ``first``'s order.
+
+    Raises:
+        UserError: if a picture of either set has no twin in the other.
+    """
+    first_stems, second_stems = first.stems(), second.stems()
+    for one, other, source, where in (
+        (first_stems, second_stems, first, second),
+        (second_stems, first_stems, second, first),
+    ):
+        lonely = sorted(one.keys() - other.keys())
+        if lonely:
+            raise UserError(
+                f'{source.option_key}: {len(lonely)} of {len(one)} pictures have no twin of the same relative path in '
+                f'{where.option_key}, the first is {source.names[one[lonely[0]]]}'
+            )
+    return [(index, second_stems[stem]) for stem, index in first_stems.items()]

@@ -1,0 +1,1 @@
+"""``b2b demo``: Blur2Blur at small scale, from photographs to a page of results."""

@@ -1,0 +1,94 @@
+"""The demo's picture sets: a camera with unknown blur, known pairs, and held-out photographs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from b2b_basicsr.data.camera_shake import CameraShake
+from b2b_basicsr.data.crop_augmentation import CropAugmentation
+from b2b_basicsr.data.linear_light import blur_in_linear_light
+from b2b_basicsr.demo.photographs import BLURRY, HELD_OUT, SHARP, Photograph, load
+
+KNOWN_PAIRS_OF_EACH = 8
+TAKES_OF_EACH = 6
+DEFOCUS_RADIUS = (1.5, 2.5)
+SMALLEST_SIDE = 128
+READ_NOISE = 0.001
+
+
+def defocus_kernel(radius: float) -> NDArray[np.float32]:
+    """A disc of ``radius`` pixels, its rim antialiased: the blur of a lens out of focus. float32 [k, k], sum 1."""
+    reach = math.ceil(radius)
+    fine = 8
+    places = (np.arange((2 * reach + 1) * fine) + 0.5) / fine - reach - 0.5
+    disc = (places[:, None] ** 2 + places**2 <= radius**2).astype(np.float32)
+    kernel = disc.reshape(2 * reach + 1, fine, 2 * reach + 1, fine).sum((1, 3))
+    normalised: NDArray[np.float32] = kernel / kernel.sum()
+    return normalised
+
+
+def _levels(picture: NDArray[np.float32]) -> Photograph:
+    return np.round(picture * 255).astype(np.uint8)
+
+
+def _takes(photograph: Photograph, count: int, generator: np.random.Generator, smallest: float) -> Iterator[Photograph]:
+    """The photograph as it is, and from farther away."""
+    for take in range(count):
+        short = min(photograph.shape[:2])
+        scale = generator.uniform(smallest, 1) if take else 1.0
+        scale = min(1.0, max(scale, SMALLEST_SIDE / short))
+        size = (round(photograph.shape[1] * scale), round(photograph.shape[0] * scale))
+        yield np.asarray(Image.fromarray(photograph).resize(size, Image.Resampling.BICUBIC))
+
+
+def make_picture_sets(root: Path, known_blur: Mapping[str, Any], seed: int) -> None:
+    """Writes all sets below ``root``, 8-bit PNG.
+
+    - ``known_blur`` and ``known_sharp``: the deblurrer's pairs, of S's photographs, varied in size and colour.
+    - ``blurry`` (B, defocused) and ``sharp`` (S): the camera whose blur is unknown.
+    - ``test_blurry`` and ``test_sharp``: held-out photographs with three strengths of the unknown blur.
+    - ``test_known_blur`` and ``test_known_sharp``: the same photographs with the known blur.
+
+    Args:
+        root: folder, made if it is not there.
+        known_blur: the ``synth_known_opt`` section that the trainings use.
+        seed: of every random choice.
+    """
+    shake = CameraShake.from_options('synth_known_opt', known_blur)
+    colours = CropAugmentation(gamma=(0.7, 1.4), contrast=(0.6, 1.2), channel_shuffle=True)
+    generator = np.random.default_rng(seed)
+
+    def defocused(sharp: Photograph, radius: float) -> Photograph:
+        return _levels(blur_in_linear_light(sharp, defocus_kernel(radius), generator, read_noise=READ_NOISE))
+
+    sharp, blurry, held_out = load(SHARP), load(BLURRY), load(HELD_OUT)
+    for name, photograph in sharp.items():
+        for take, picture in enumerate(_takes(photograph, KNOWN_PAIRS_OF_EACH, generator, 0.7)):
+            varied = colours.recolour(picture.astype(np.float32) / 255, generator) if take else picture / 255
+            pair = _levels(varied.astype(np.float32))
+            _save(pair, root / 'known_sharp' / f'{name}_{take}.png')
+            _save(_levels(shake.blur(pair, generator)), root / 'known_blur' / f'{name}_{take}.png')
+        for take, picture in enumerate(_takes(photograph, TAKES_OF_EACH, generator, 0.5)):
+            _save(picture, root / 'sharp' / f'{name}_{take}.png')
+    for name, photograph in blurry.items():
+        for take, picture in enumerate(_takes(photograph, TAKES_OF_EACH, generator, 0.5)):
+            _save(defocused(picture, generator.uniform(*DEFOCUS_RADIUS)), root / 'blurry' / f'{name}_{take}.png')
+    for name, photograph in held_out.items():
+        for radius in np.linspace(*DEFOCUS_RADIUS, 3):
+            file = f'{name}_defocus_{radius:.1f}px.png'
+            _save(photograph, root / 'test_sharp' / file)
+            _save(defocused(photograph, radius), root / 'test_blurry' / file)
+        _save(photograph, root / 'test_known_sharp' / f'{name}.png')
+        _save(_levels(shake.blur(photograph, generator)), root / 'test_known_blur' / f'{name}.png')
+
+
+def _save(picture: Photograph, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path, compress_level=1)  # thirty times faster than the smallest file

@@ -1,0 +1,27 @@
+"""The error that a user can mend, and how a program ends with it."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave: an option, a folder, a file.
+
+    The message is one line that says what is wrong, where (option key or file) and how to mend it. Programs end with
+    it by :func:`exit_with`.
+    """
+
+
+def exit_with(error: UserError) -> NoReturn:
+    """Print ``error: MESSAGE`` as one line on standard error, without a traceback, and end with exit status 2.
+
+    Raises:
+        SystemExit: Always, with code 2.
+    """
+    # A data loader's worker hands on the whole traceback as the message; what we said is its end.
+    _, _, said = str(error).rpartition(f'{__name__}.{UserError.__name__}: ')
+    message = ' '.join(line.strip() for line in said.splitlines())
+    print(f'error: {message}', file=sys.stderr, flush=True)
+    raise SystemExit(2)

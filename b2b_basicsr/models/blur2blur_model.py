@@ -1,0 +1,456 @@
+"""Blur2Blur's training and validation, on BasicSR's GAN model."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from basicsr.archs import build_network
+from basicsr.losses import build_loss
+from basicsr.models.srgan_model import SRGANModel
+from basicsr.utils import get_root_logger, imwrite, tensor2img
+from basicsr.utils.dist_util import master_only
+from basicsr.utils.registry import MODEL_REGISTRY
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.losses.gradient_penalty import gradient_penalty
+from b2b_basicsr.losses.vgg_weights import vgg_weights
+from b2b_basicsr.models.blur2blur_options import ValOptions, frozen_sections
+from b2b_basicsr.models.checkpoint import check_fit, read_state_dict, write_whole
+from b2b_basicsr.models.lr_scheduler import LinearDecayLR
+from b2b_basicsr.models.picture_names import PictureNames
+from b2b_basicsr.models.scores import DIRECT, Scores
+from b2b_basicsr.tiling import apply_tiled
+
+_CONTENT_LOSSES = {'perceptual_opt': 'l_g_percep', 'pixel_opt': 'l_g_pix', 'lpips_opt': 'l_g_lpips'}
+
+
+def _as_plain(value: Any) -> Any:
+    """Dicts, lists and numbers only, so that a checkpoint with it loads under ``weights_only=True``."""
+    if isinstance(value, Mapping):
+        return {str(key): _as_plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_plain(entry) for entry in value]
+    return value
+
+
+@MODEL_REGISTRY.register()
+class Blur2BlurModel(SRGANModel):  # type: ignore[misc]
+    """Translates an unknown blur into a known one, unpaired. Blur2Blur, CVPR 2024, arXiv 2403.16205.
+
+    One step: G(B) once; D's update (hinge on each scale, halved and added, and the gradient penalty on the full one);
+    then G's update against the updated D with the same G(B): the adversarial term, averaged over the scales, and the
+    content losses, summed over them. ``net_d_iters`` and ``net_d_init_iters`` hold G back as in BasicSR.
+
+    Validation deblurs both G(x) and x with the frozen ``network_deblur`` and logs metrics for both, and the gain.
+
+    Args:
+        opt: a parsed option file of ``model_type: Blur2BlurModel``; its keys stand in ``options/b2b_rb2v.yml``.
+
+    Raises:
+        UserError: if weights are missing or belong to another network.
+    """
+
+    frozen_networks = ('network_k', 'network_deblur')
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        # Random numbers of the model do not hang on what BasicSR's loop draws from the global generator.
+        self.generator = torch.Generator().manual_seed(int(opt.get('manual_seed') or 0) + int(opt.get('rank', 0)))
+        train_opt = opt.get('train') or {}
+        self._amp = train_opt.get('amp') == 'bf16'
+        self._memory_format = torch.channels_last if train_opt.get('channels_last') else torch.contiguous_format
+        super().__init__(opt)
+        logger = get_root_logger()
+        name = torch.cuda.get_device_name(self.device) if self.device.type == 'cuda' else ''
+        logger.info(f'Device: {self.device} {name or f"({torch.get_num_threads()} threads)"}')
+        used = frozen_sections(opt)
+        self.net_k = self._build_frozen('network_k') if self.is_train and 'network_k' in used else None
+        self.net_deblur = self._build_frozen('network_deblur') if 'network_deblur' in used else None
+        if opt.get('val'):
+            self._init_validation_settings()
+
+    # ------------------------------------------------------------------------------------------------ networks
+
+    def _build_frozen(self, section: str) -> nn.Module:
+        label = section.removeprefix('network_')
+        path = self.opt['path'].get(f'pretrain_{section}')
+        if path is None:
+            raise UserError(f'path:pretrain_{section}: missing; {section} is frozen, and useless without its weights')
+        net: nn.Module = build_network(self.opt[section])
+        param_key = self.opt['path'].get(f'param_key_{label}', 'params')
+        self.load_network(net, path, self.opt['path'].get(f'strict_load_{label}', True), param_key)
+        return net.to(self.device, memory_format=self._memory_format).eval().requires_grad_(False)
+
+    def model_to_device(self, net: nn.Module) -> nn.Module:
+        """BasicSR's own, in the memory format that ``channels_last`` asks for."""
+        moved: nn.Module = super().model_to_device(net.to(memory_format=self._memory_format))
+        return moved
+
+    def load_network(self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params') -> None:
+        """Loads weights safely (``weights_only``), from BasicSR's checkpoints or plain state dicts.
+
+        Args:
+            net: the network.
+            load_path: the file.
+            strict: refuse a file whose keys or shapes differ; otherwise load what fits, and log the rest.
+            param_key: ``params``, ``params_ema``, or ``None`` for a plain state dict.
+
+        Raises:
+            UserError: if the file is missing, unreadable, or (``strict``) another network's.
+        """
+        bare = self.get_bare_model(net)
+        where = 'path:pretrain_network'
+        weights, part = read_state_dict(where, load_path, param_key)
+        get_root_logger().info(f'Loading {type(bare).__name__} from {load_path}, with param key: [{part}].')
+        if strict:
+            check_fit(where, load_path, bare, weights)
+        else:
+            self._print_different_keys_loading(bare, weights, strict)
+        bare.load_state_dict(weights, strict=strict)
+
+    # ------------------------------------------------------------------------------------------------ training
+
+    def init_training_settings(self) -> None:
+        """EMA, D, losses, optimisers and schedulers, by BasicSR; VGG's weights from where the option says."""
+        train_opt = self.opt['train']
+        with vgg_weights(train_opt.get('vgg_weights', 'download')):
+            super().init_training_settings()
+        if hasattr(self, 'net_g_ema'):
+            self.net_g_ema.to(memory_format=self._memory_format)
+        self.gp_weight = float((train_opt.get('gp_opt') or {}).get('weight', 0))
+        lpips = build_loss(train_opt['lpips_opt']).to(self.device) if train_opt.get('lpips_opt') else None
+        criteria = {'perceptual_opt': self.cri_perceptual, 'pixel_opt': self.cri_pix, 'lpips_opt': lpips}
+        self.content_losses = {_CONTENT_LOSSES[key]: cri for key, cri in criteria.items() if cri is not None}
+        if not self.content_losses:
+            raise UserError(f'train: no content loss; set at least one of {", ".join(criteria)}')
+        for criterion in self.content_losses.values():
+            criterion.to(memory_format=self._memory_format)
+
+    def setup_schedulers(self) -> None:
+        """BasicSR's schedulers, and ``LinearDecayLR``."""
+        section = dict(self.opt['train']['scheduler'])
+        if section.pop('type') != 'LinearDecayLR':
+            super().setup_schedulers()
+            return
+        total_iter = int(self.opt['train']['total_iter'])
+        self.schedulers += [LinearDecayLR(optimizer, total_iter=total_iter, **section) for optimizer in self.optimizers]
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp)  # type: ignore[return-value]
+
+    def _to_device(self, picture: Tensor) -> Tensor:
+        return picture.to(self.device, memory_format=self._memory_format, non_blocking=True)
+
+    def feed_data(self, data: Mapping[str, Any]) -> None:
+        """Takes a batch: ``lq`` and, in training, ``known``, or ``known_blur``, ``known_sharp`` and ``sharp``."""
+        self.lq = self._to_device(data['lq'])
+        if 'gt' in data:
+            self.gt = self._to_device(data['gt'])
+        if 'known' in data:
+            self.known = self._to_device(data['known'])
+        elif 'known_blur' in data:
+            if self.net_k is None:
+                raise UserError('network_k: missing; known pairs (C\', D\') need it to carry their blur over to S')
+            pair = (self._to_device(data[key]) for key in ('known_sharp', 'known_blur', 'sharp'))
+            with torch.no_grad(), self._autocast():
+                self.known = self.net_k(*pair).float()
+
+    def _translate(self, picture: Tensor) -> list[Tensor]:
+        """G's outputs from the smallest to the full size; one or three."""
+        with self._autocast():
+            outputs = self.net_g(picture)
+        return [output.float() for output in (outputs if isinstance(outputs, list | tuple) else [outputs])]
+
+    @staticmethod
+    def _resized(picture: Tensor, like: list[Tensor]) -> list[Tensor]:
+        """A picture at each output's size: bilinear without antialiasing, each straight from the full one."""
+        return [
+            picture
+            if picture.shape[-2:] == other.shape[-2:]
+            else F.interpolate(picture, other.shape[-2:], mode='bilinear', align_corners=False)
+            for other in like
+        ]
+
+    def _judge(self, pictures: list[Tensor]) -> list[Tensor]:
+        with self._autocast():
+            return [self.net_d(picture).float() for picture in pictures]
+
+    def _gan_loss(self, scores: list[Tensor], target_is_real: bool, is_disc: bool) -> Tensor:
+        return torch.stack([self.cri_gan(score, target_is_real, is_disc=is_disc) for score in scores]).mean()
+
+    def _draw_alpha(self, count: int) -> Tensor:
+        """Where between real and fake each sample's penalty is taken, [count, 1, 1, 1] in [0, 1)."""
+        return torch.rand(count, 1, 1, 1, generator=self.generator).to(self.device)
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        """One step of D and, when its turn has come, of G."""
+        train_g = current_iter % self.net_d_iters == 0 and current_iter > self.net_d_init_iters
+        with torch.set_grad_enabled(train_g):
+            outputs = self._translate(self.lq)
+        losses: OrderedDict[str, Tensor] = OrderedDict()
+        self._step_d(outputs, losses)
+        if train_g:
+            self._step_g(outputs, losses)
+            if self.ema_decay > 0:
+                self.model_ema(decay=self.ema_decay)
+        self.log_dict = self.reduce_loss_dict(losses)
+
+    def _step_d(self, outputs: list[Tensor], losses: OrderedDict[str, Tensor]) -> None:
+        self.net_d.requires_grad_(True)
+        self.optimizer_d.zero_grad(set_to_none=True)
+        fakes = [output.detach() for output in outputs]
+        real_scores, fake_scores = self._judge(self._resized(self.known, fakes)), self._judge(fakes)
+        losses['l_d_real'] = self._gan_loss(real_scores, True, is_disc=True)
+        losses['l_d_fake'] = self._gan_loss(fake_scores, False, is_disc=True)
+        losses['out_d_real'] = torch.stack([score.detach().mean() for score in real_scores]).mean()
+        losses['out_d_fake'] = torch.stack([score.detach().mean() for score in fake_scores]).mean()
+        total = (losses['l_d_real'] + losses['l_d_fake']) / 2
+        if self.gp_weight > 0:
+            penalty = gradient_penalty(self.net_d, self.known, fakes[-1], self._draw_alpha(len(self.known)))
+            losses['l_d_gp'] = self.gp_weight * penalty
+            total = total + losses['l_d_gp']
+        total.backward()
+        self.optimizer_d.step()
+
+    def _step_g(self, outputs: list[Tensor], losses: OrderedDict[str, Tensor]) -> None:
+        self.net_d.requires_grad_(False)
+        self.optimizer_g.zero_grad(set_to_none=True)
+        losses['l_g_gan'] = self._gan_loss(self._judge(outputs), True, is_disc=False)
+        total = losses['l_g_gan']
+        targets = self._resized(self.lq, outputs)
+        for name, criterion in self.content_losses.items():
+            terms = [self._content(criterion, output, target) for output, target in zip(outputs, targets, strict=True)]
+            losses[name] = torch.stack(terms).sum()
+            total = total + losses[name]
+        total.backward()
+        self.optimizer_g.step()
+
+    def _content(self, criterion: nn.Module, output: Tensor, target: Tensor) -> Tensor:
+        with self._autocast():
+            value = criterion(output, target)
+        # BasicSR's PerceptualLoss gives the content and the style term, either of them None.
+        terms = [term for term in (value if isinstance(value, tuple) else (value,)) if term is not None]
+        return torch.stack([term.float() for term in terms]).sum()
+
+    # ------------------------------------------------------------------------------------------------ validation
+
+    def _init_validation_settings(self) -> None:
+        self.val_settings = ValOptions.from_options('val', self.opt['val'])
+        self.scores = Scores(self.opt['val'].get('metrics') or {})
+        self.best_metric_results: dict[str, dict[str, dict[str, Any]]] = {}
+        self._direct_scores: dict[tuple[str, int], dict[str, float]] = {}
+        self._picture_names: dict[str, PictureNames] = {}
+        if self.net_deblur is None:
+            get_root_logger().info('No network_deblur: validation scores the translated picture G(x) alone.')
+
+    def _restore(self, picture: Tensor, translate: bool) -> tuple[Tensor, ...]:
+        """(translated, restored), or (directly deblurred,)."""
+        results = []
+        if translate:
+            net_g = self.net_g_ema if hasattr(self, 'net_g_ema') else self.net_g
+            outputs = net_g(picture)
+            picture = outputs[-1] if isinstance(outputs, list | tuple) else outputs
+            results.append(picture)
+        if self.net_deblur is not None:
+            deblurred = self.net_deblur(picture)
+            results.append(deblurred[-1] if isinstance(deblurred, list | tuple) else deblurred)
+        elif translate:
+            results.append(picture)
+        return tuple(result.float() for result in results)
+
+    def _run(self, picture: Tensor, translate: bool) -> tuple[Tensor, ...]:
+        with torch.no_grad(), self._autocast():
+            tile = self.val_settings.tile
+            if tile is None:
+                return self._restore(picture, translate)
+            return apply_tiled(lambda x: self._restore(x, translate), picture, tile, self.val_settings.tile_overlap)
+
+    def test(self) -> None:
+        """Translates and restores ``lq``: sets ``translated`` and ``output``."""
+        self.net_g.eval()
+        self.translated, self.output = self._run(self.lq, translate=True)
+        if self.is_train:
+            self.net_g.train()
+
+    def test_direct(self) -> None:
+        """Deblurs ``lq`` without translating it: sets ``direct``, ``None`` without a deblurrer."""
+        self.direct = self._run(self.lq, translate=False)[0] if self.net_deblur is not None else None
+
+    def _feed_validation(self, data: Mapping[str, Any]) -> Tensor | None:
+        """Takes one picture, cropped about its centre where ``val: crop`` says so; gives the ground truth."""
+        self.feed_data({key: data[key] for key in ('lq', 'gt') if key in data})
+        gt = self.__dict__.pop('gt', None)
+        crop = self.val_settings.crop
+        if crop is not None:
+            height, width = self.lq.shape[-2:]
+            top, left = max(0, (height - crop) // 2), max(0, (width - crop) // 2)
+            window = (..., slice(top, top + crop), slice(left, left + crop))
+            self.lq, gt = self.lq[window], None if gt is None else gt[window]
+        return gt
+
+    def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
+        """Scores every picture of a set: restored, direct and gain; saves and logs what the options ask for."""
+        dataset = dataloader.dataset
+        dataset_name = dataset.opt['name']
+        names = self._picture_names.setdefault(dataset_name, PictureNames(dataset.opt['dataroot_lq']))
+        sums: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        bar = tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
+        for index, data in enumerate(bar):
+            gt = self._feed_validation(data)
+            self.test()
+            place = (dataset_name, index)
+            # The deblurrer is frozen: what it makes of x itself is the same at every validation.
+            first_time = place not in self._direct_scores
+            shown = tb_logger is not None and index < self.val_settings.tb_pictures
+            if first_time or shown:
+                self.test_direct()
+            pictures = self._pictures(gt)
+            if first_time:
+                direct = pictures.get('direct')
+                self._direct_scores[place] = {} if direct is None else self.scores.of(direct, pictures.get('gt'))
+            direct_scores = self._direct_scores[place] if self.net_deblur is not None else None
+            for metric, value in self.scores.beside(
+                self.scores.of(pictures['restored'], pictures.get('gt')), direct_scores
+            ).items():
+                sums[metric], counts[metric] = sums.get(metric, 0.0) + value, counts.get(metric, 0) + 1
+            name = names.of(data['lq_path'][0])
+            if save_img:
+                self._save_pictures(pictures, dataset_name, name, current_iter, with_direct=first_time)
+            if shown:
+                strip = torch.cat([torch.from_numpy(picture[..., ::-1].copy()) for picture in pictures.values()], dim=1)
+                tb_logger.add_image(
+                    f'{dataset_name}/{name} ({" | ".join(pictures)})', strip, current_iter, dataformats='HWC'
+                )
+            self.direct = None
+        self.metric_results = {metric: sums[metric] / counts[metric] for metric in sums}
+        if self.metric_results:
+            self._update_best(dataset_name, current_iter)
+            self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+
+    def _pictures(self, gt: Tensor | None) -> dict[str, Any]:
+        """What there is of lq, direct, translated, restored and gt, as BGR levels, uint8 [h, w, 3]."""
+        tensors = {'lq': self.lq, 'direct': getattr(self, 'direct', None), 'translated': self.translated}
+        tensors |= {'restored': self.output, 'gt': gt}
+        return {name: tensor2img([tensor.cpu()]) for name, tensor in tensors.items() if tensor is not None}
+
+    def _save_pictures(
+        self, pictures: dict[str, Any], dataset_name: str, name: str, current_iter: int | str, with_direct: bool
+    ) -> None:
+        folder = Path(self.opt['path']['visualization'], dataset_name)
+        if self.is_train:
+            stem = folder / name / f'{Path(name).name}_{current_iter}'
+            direct = folder / name / f'{Path(name).name}_direct.png'
+        else:
+            stem = folder / f'{name}_{self.val_settings.suffix or self.opt["name"]}'
+            direct = stem.with_name(f'{stem.name}_direct.png')
+        imwrite(pictures['restored'], f'{stem}.png')
+        if self.net_deblur is not None:
+            imwrite(pictures['translated'], f'{stem}_translated.png')
+            if with_direct:
+                imwrite(pictures['direct'], str(direct))
+
+    def _update_best(self, dataset_name: str, current_iter: int | str) -> None:
+        """Keeps the best values; where one of ``val: best`` is new, ``net_g_best.pth`` is written."""
+        record = self.best_metric_results.setdefault(dataset_name, {})
+        for metric, value in self.metric_results.items():
+            better = self.scores.better(metric)
+            kept = record.get(metric)
+            if kept is None or (value > kept['val'] if better == 'higher' else value < kept['val']):
+                record[metric] = {'better': better, 'val': value, 'iter': current_iter}
+                if self.is_train and (dataset_name, metric) == self._best_choice():
+                    get_root_logger().info(f'Best {metric} of {dataset_name} so far: {value:.4f}. Saving net_g_best.')
+                    self._save_net_g('best')
+
+    def _best_choice(self) -> tuple[str, str] | None:
+        """The validation set and metric that choose ``net_g_best.pth``: ``metric`` of the first set, or ``set/metric``."""
+        if self.val_settings.best is None:
+            return None
+        first = next(section['name'] for phase, section in self.opt['datasets'].items() if phase.startswith('val'))
+        dataset_name, _, metric = self.val_settings.best.rpartition('/')
+        return (dataset_name or first, metric)
+
+    def _log_validation_metric_values(self, current_iter: int | str, dataset_name: str, tb_logger: Any) -> None:
+        lines = [f'Validation {dataset_name}']
+        for metric, value in self.metric_results.items():
+            line = f'\t # {metric}: {value:.4f}'
+            if self.is_train and not metric.endswith(DIRECT):
+                best = self.best_metric_results[dataset_name][metric]
+                line += f'\tBest: {best["val"]:.4f} @ {best["iter"]} iter'
+            lines.append(line)
+            if tb_logger:
+                tb_logger.add_scalar(f'metrics/{dataset_name}/{metric}', value, current_iter)
+        get_root_logger().info('\n'.join(lines))
+
+    def get_current_visuals(self) -> OrderedDict[str, Tensor]:
+        """``lq``, ``translated`` and ``result`` (restored) of the last picture, on the CPU."""
+        named = {'lq': self.lq, 'translated': self.translated, 'result': self.output}
+        return OrderedDict((name, tensor.detach().cpu()) for name, tensor in named.items())
+
+    # ------------------------------------------------------------------------------------------------ files
+
+    def save(self, epoch: int, current_iter: int) -> None:
+        """G with its EMA, D, and the state to resume from."""
+        self._save_net_g(current_iter)
+        self.save_network(self.net_d, 'net_d', current_iter)
+        self.save_training_state(epoch, current_iter)
+
+    def _save_net_g(self, current_iter: int | str) -> None:
+        nets, keys = [self.net_g], ['params']
+        if hasattr(self, 'net_g_ema'):
+            nets, keys = [*nets, self.net_g_ema], [*keys, 'params_ema']
+        self.save_network(nets, 'net_g', current_iter, keys)
+
+    @master_only  # type: ignore[untyped-decorator]
+    def save_network(
+        self,
+        net: nn.Module | list[nn.Module],
+        net_label: str,
+        current_iter: int | str,
+        param_key: str | list[str] = 'params',
+    ) -> None:
+        """BasicSR's checkpoint (``params``, ``params_ema``) and, under ``network``, the network's option section.
+
+        Raises:
+            OSError: if the file cannot be written; the one before it stays whole.
+        """
+        label = 'latest' if current_iter == -1 else current_iter
+        nets = net if isinstance(net, list) else [net]
+        keys = param_key if isinstance(param_key, list) else [param_key]
+        content: dict[str, Any] = {
+            key: {
+                name: tensor.detach().cpu().contiguous()
+                for name, tensor in self.get_bare_model(one).state_dict().items()
+            }
+            for one, key in zip(nets, keys, strict=True)
+        }
+        content['network'] = _as_plain(self.opt[net_label.replace('net_', 'network_')])
+        write_whole(content, Path(self.opt['path']['models'], f'{net_label}_{label}.pth'))
+
+    @master_only  # type: ignore[untyped-decorator]
+    def save_training_state(self, epoch: int, current_iter: int) -> None:
+        """BasicSR's state, and what ours adds: the model's generator and the best values so far."""
+        if current_iter == -1:
+            return
+        state = {
+            'epoch': epoch,
+            'iter': current_iter,
+            'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
+            'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
+            'generator': self.generator.get_state(),
+            'best_metric_results': getattr(self, 'best_metric_results', {}),
+        }
+        write_whole(state, Path(self.opt['path']['training_states'], f'{current_iter}.state'))
+
+    def resume_training(self, resume_state: Mapping[str, Any]) -> None:
+        """Optimisers and schedulers by BasicSR, and what ours adds."""
+        super().resume_training(resume_state)
+        self.generator.set_state(resume_state['generator'].cpu())
+        self.best_metric_results = dict(resume_state['best_metric_results'])

@@ -1,0 +1,110 @@
+"""The option sections of Blur2BlurModel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import Self
+
+from b2b_basicsr.options.section import Flag, Number, OptionSection, Whole
+
+Positive = Annotated[Number, Field(gt=0)]
+Count = Annotated[Whole, Field(ge=0)]
+
+
+class TypedSection(OptionSection):
+    """A section whose ``type`` names something registered, which checks the other keys."""
+
+    model_config = ConfigDict(extra='allow')
+
+    type: str
+
+
+class OptimizerOptions(TypedSection):
+    """``train: optim_g`` and ``optim_d``."""
+
+    lr: Positive
+    weight_decay: Annotated[Number, Field(ge=0)] = 0
+    betas: tuple[Number, Number] = (0.9, 0.999)
+
+
+class SchedulerOptions(TypedSection):
+    """``train: scheduler``: BasicSR's, or ``LinearDecayLR``."""
+
+    start: Count | None = None
+
+    @model_validator(mode='after')
+    def _start_of_decay(self) -> Self:
+        if self.type == 'LinearDecayLR' and self.start is None:
+            raise ValueError('LinearDecayLR needs start: the last iteration at the full learning rate')
+        return self
+
+
+class GradientPenaltyOptions(OptionSection):
+    """``train: gp_opt``."""
+
+    weight: Annotated[Number, Field(ge=0)]
+
+
+class TrainOptions(OptionSection):
+    """``train``."""
+
+    ema_decay: Annotated[Number, Field(ge=0, lt=1)] = 0
+    optim_g: OptimizerOptions
+    optim_d: OptimizerOptions
+    scheduler: SchedulerOptions
+    total_iter: Annotated[Whole, Field(gt=0)]
+    warmup_iter: Whole = -1
+    perceptual_opt: TypedSection | None = None
+    pixel_opt: TypedSection | None = None
+    lpips_opt: TypedSection | None = None
+    gan_opt: TypedSection
+    gp_opt: GradientPenaltyOptions | None = None
+    vgg_weights: str = 'download'
+    net_d_iters: Annotated[Whole, Field(gt=0)] = 1
+    net_d_init_iters: Count = 0
+    amp: Literal['bf16'] | None = None
+    channels_last: Flag = False
+
+    @model_validator(mode='after')
+    def _whole(self) -> Self:
+        if self.perceptual_opt is None and self.pixel_opt is None and self.lpips_opt is None:
+            raise ValueError(
+                'no content loss: set at least one of perceptual_opt, pixel_opt and lpips_opt, or G is free to invent'
+            )
+        if self.scheduler.start is not None and self.scheduler.start >= self.total_iter:
+            raise ValueError(f'scheduler:start ({self.scheduler.start}) is not before total_iter ({self.total_iter})')
+        return self
+
+
+class MetricOptions(TypedSection):
+    """One entry of ``val: metrics``."""
+
+    better: Literal['higher', 'lower'] = 'higher'
+
+
+class ValOptions(OptionSection):
+    """``val``."""
+
+    val_freq: Annotated[Whole | Number, Field(gt=0)] = 5000
+    save_img: Flag = False
+    suffix: str | None = None
+    pbar: Flag = False
+    metrics: dict[str, MetricOptions] | None = None
+    best: str | None = None
+    crop: Annotated[Whole, Field(gt=0)] | None = None
+    tile: Annotated[Whole, Field(ge=64)] | None = None
+    tile_overlap: Count = 32
+    tb_pictures: Count = 4
+
+    @model_validator(mode='after')
+    def _fits(self) -> Self:
+        if self.tile is not None and self.tile_overlap >= self.tile:
+            raise ValueError(f'tile_overlap ({self.tile_overlap}) must be less than tile ({self.tile})')
+        return self
+
+
+def frozen_sections(options: dict[str, Any]) -> list[str]:
+    """The ``network_*`` sections of an option file that are used and never trained."""
+    return [key for key in ('network_k', 'network_deblur') if options.get(key)]

@@ -1,0 +1,88 @@
+"""Checkpoint files: BasicSR's layout, read safely and written whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from b2b_basicsr.errors import UserError
+
+PLAIN = 'the file itself'
+
+
+def read_state_dict(option_key: str, path: str, param_key: str | None) -> tuple[dict[str, Tensor], str]:
+    """A network's weights from a file.
+
+    Args:
+        option_key: the key that names the file, for messages.
+        path: a ``.pth`` file, of BasicSR's layout or a plain state dict.
+        param_key: ``params`` or ``params_ema``; where the file has only the other of ``params``, that is taken, as in
+            BasicSR. A file without either is taken as a plain state dict.
+
+    Returns:
+        The weights, without ``module.`` prefixes, and the name of the part that they come from.
+
+    Raises:
+        UserError: if the file is missing, is not readable without running code from it, or holds no weights.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise UserError(f'{option_key}: no file {str(path)!r} (looked in {Path.cwd()})')
+    try:
+        content = torch.load(file, map_location='cpu', weights_only=True)
+    except Exception as cause:
+        reason = ' '.join(str(cause).split())[:160]
+        raise UserError(f'{option_key}: {str(path)!r} cannot be read as weights ({reason})') from cause
+    if not isinstance(content, Mapping):
+        raise UserError(f'{option_key}: {str(path)!r} holds a {type(content).__name__}, no weights')
+    part, state = PLAIN, content
+    for candidate in (param_key, 'params'):
+        if candidate is not None and isinstance(content.get(candidate), Mapping):
+            part, state = candidate, content[candidate]
+            break
+    weights = {str(key).removeprefix('module.'): value for key, value in state.items()}
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        keys = ', '.join(map(str, content)) or 'nothing'
+        raise UserError(f'{option_key}: {str(path)!r} has no weights under {param_key!r}; it holds {keys[:160]}')
+    return weights, part
+
+
+def check_fit(option_key: str, path: str, net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Raises ``UserError`` with the first difference if the weights are another network's."""
+    wanted = net.state_dict()
+    missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    shapes = [key for key in wanted if key in weights and wanted[key].shape != weights[key].shape]
+    if not (missing or foreign or shapes):
+        return
+    if shapes:
+        key = shapes[0]
+        detail = f'{key} is {list(weights[key].shape)} in the file, {list(wanted[key].shape)} in the network'
+    else:
+        detail = f'the file lacks {missing[0]}' if missing else f'the network has no {foreign[0]}'
+    raise UserError(
+        f'{option_key}: {str(path)!r} is a checkpoint of another network than this {type(net).__name__} ({detail}; '
+        f'{len(missing)} keys missing, {len(foreign)} foreign, {len(shapes)} of other shape)'
+    )
+
+
+def write_whole(content: Mapping[str, Any], path: str | Path) -> None:
+    """Saves so that ``path`` is either what it was or the whole new file, whatever happens in between.
+
+    Raises:
+        OSError: if the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
+    try:
+        with unfinished.open('wb') as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

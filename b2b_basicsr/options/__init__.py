@@ -1,0 +1,1 @@
+"""What an option file of ours may say."""

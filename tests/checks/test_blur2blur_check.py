@@ -1,0 +1,217 @@
+"""A user's mistakes: one line, exit status 2, nothing on disk."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import basicsr.utils.options
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from b2b_basicsr.archs import PatchGANDiscriminator
+
+Options = dict[str, Any]
+
+
+def _parse(path: Path, root: Path, *, is_train: bool = True) -> Options:
+    sys.argv = ['train.py', '-opt', str(path)]
+    opt: Options = basicsr.utils.options.parse_options(str(root), is_train=is_train)[0]
+    return opt
+
+
+@pytest.fixture(autouse=True)
+def _own_argv_and_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, 'argv', sys.argv)
+    monkeypatch.setattr(sys, 'excepthook', sys.excepthook)
+    monkeypatch.chdir(tmp_path)
+
+
+def _with(options: Options, **changes: Any) -> Options:
+    """Sets ``a__b__c=value``; ``...`` takes the key away."""
+    options = deepcopy(options)
+    for key, value in changes.items():
+        *sections, last = key.split('__')
+        section = options
+        for name in sections:
+            section = section[name]
+        if value is ...:
+            section.pop(last, None)
+        else:
+            section[last] = value
+    return options
+
+
+def test_good_options_pass_for_training_and_test(options: Options, write: Callable[..., Path], tmp_path: Path) -> None:
+    assert _parse(write(options), tmp_path)['train']['total_iter'] == 5
+    torch.save({'params': _translator(options)}, tmp_path / 'g.pth')
+    options['datasets'] = {'test_1': options['datasets']['val']}
+    options['path']['pretrain_network_g'] = str(tmp_path / 'g.pth')
+    assert not _parse(write(options), tmp_path, is_train=False)['is_train']
+
+
+def _translator(options: Options) -> dict[str, torch.Tensor]:
+    from basicsr.archs import build_network
+
+    state: dict[str, torch.Tensor] = build_network(options['network_g']).state_dict()
+    return state
+
+
+WRONG: list[tuple[Options, str]] = [
+    # device
+    ({'num_gpu': 64}, r'num_gpu: 64 asked for, \d+ there; set num_gpu: auto'),
+    ({'num_gpu': -1}, 'num_gpu: -1; write 0'),
+    # data
+    ({'datasets__train__dataroot_blur': 'nowhere'}, "datasets:train:dataroot_blur: no folder 'nowhere'"),
+    ({'datasets__train__dataroot_sharp': 'empty'}, "datasets:train:dataroot_sharp: no picture in 'empty'"),
+    ({'datasets__train__dataroot_blur': 'broken'}, r'dataroot_blur: .*0\.png cannot be read as a picture'),
+    ({'datasets__train__gt_size': 64}, 'measures 48x40, smaller than the crop, gt_size 64'),
+    ({'datasets__train__synth_known_opt': ...}, 'exactly one source of the known blur K .* found none'),
+    ({'datasets__train__dataroot_known': 'x'}, 'exactly one source of the known blur K .* found 2'),
+    ({'datasets__train__synth_known_opt': {'lengths': [1, 2]}}, r'synth_known_opt:lengths: unknown key; did you mean length'),
+    ({'datasets__train__dataroot_blurr': 'x'}, r'dataroot_blurr: unknown key; did you mean dataroot_blur'),
+    ({'datasets__train__type': 'UnpairedBlurDatset'}, r'UnpairedBlurDataset'),
+    ({'datasets__val__dataroot_gt': 'lonely'}, r'have no|has no twin'),
+    ({'datasets__val__dataroot_gt': 'nested'}, 'lies in a subfolder, which PairedImageDataset does not see; use type'),
+    ({'datasets__val__dataroot_lq': ...}, 'datasets:val:dataroot_lq: missing'),
+    ({'datasets__val__name': ...}, 'datasets:val:name: missing'),
+    ({'scale': 2}, 'scale: 2; blurry and sharp pictures are of one size'),
+    # networks and weights
+    ({'network_g': ...}, 'network_g: missing'),
+    ({'network_g__type': 'MIMOUnet'}, r"network_g:type: 'MIMOUnet' is not registered; did you mean MIMOUNet\?"),
+    ({'network_g__num_re': 3}, 'network_g: .*num_re'),
+    ({'network_d__norm': 'batch'}, 'network_d: .*norm'),
+    ({'path__pretrain_network_deblur': ...}, 'path:pretrain_network_deblur: missing; give the weights of network_deblur'),
+    ({'path__pretrain_network_deblur': 'nowhere.pth'}, "path:pretrain_network_deblur: no file 'nowhere.pth'"),
+    ({'path__pretrain_network_deblur': 'd.pth'}, 'path:pretrain_network_deblur: .* checkpoint of another network than this NAFNet'),
+    ({'path__pretrain_network_g': 'd.pth'}, 'path:pretrain_network_g: .* checkpoint of another network than this MIMOUNet'),
+    ({'path__pretrain_network_g': 'text.pth'}, 'path:pretrain_network_g: .* cannot be read as weights'),
+    # training
+    ({'train__perceptual_opt': ..., 'train__pixel_opt': ...}, 'train: no content loss'),
+    ({'train__gan_opt': ...}, 'train:gan_opt: missing'),
+    ({'train__gp_opt__weight': '1e-4'}, r'train:gp_opt:weight: .*YAML reads 1e-4 as text'),
+    ({'train__pixel_opt__type': 'BlockMeansLoss'}, r"train:pixel_opt:type: 'BlockMeansLoss' .* did you mean BlockMeanLoss\?"),
+    ({'train__gan_opt__gan_type': 'hinges'}, 'train:gan_opt: GANLoss: .*hinges'),
+    ({'train__scheduler__start': 9}, r'scheduler:start \(9\) is not before total_iter \(5\)'),
+    ({'train__scheduler': {'type': 'LinearDecay'}}, "train:scheduler:type: 'LinearDecay' is unknown"),
+    ({'train__optim_g__type': 'AdamW'}, "train:optim_g:type: 'AdamW'; BasicSR knows Adam"),
+    ({'train__emma_decay': 0.9}, r'train:emma_decay: unknown key; did you mean ema_decay\?'),
+    ({'train__amp': 'fp8'}, "train:amp: 'fp8'"),
+    (
+        {'train__perceptual_opt': {'type': 'PerceptualLoss', 'layer_weights': {'conv5_4': 1}}, 'train__vgg_weights': 'no.pth'},
+        "train:vgg_weights: no file 'no.pth'",
+    ),
+    # validation
+    ({'val__best': 'lpips'}, "val:best: 'lpips' is no metric of val:metrics; there are gain, psnr, psnr_direct"),
+    ({'val__best': 'other/psnr'}, "val:best: no validation set is named 'other'; there are test"),
+    ({'val__metrics__psnr__type': 'calculate_psrn'}, r"'calculate_psrn' is not registered; did you mean calculate_psnr"),
+    ({'val__tile': 16}, 'val:tile'),
+    ({'val__tile': 64, 'val__tile_overlap': 64}, r'tile_overlap \(64\) must be less than tile'),
+]
+
+
+@pytest.mark.parametrize(('changes', 'message'), WRONG, ids=[re.sub(r'\W+', '_', message)[:40] for _, message in WRONG])
+def test_mistake_is_one_line_and_nothing_is_created(
+    options: Options,
+    write: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: Options,
+    message: str,
+) -> None:
+    _lay_out_wrong_things(tmp_path)
+    path = write(_with(options, **changes))
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(SystemExit) as end:
+        _parse(path, tmp_path)
+    assert end.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert re.match('error: .*' + message, lines[0]), lines[0]
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def _lay_out_wrong_things(root: Path) -> None:
+    (root / 'empty').mkdir()
+    for folder, name in (('broken', '0.png'), ('lonely', '0.png'), ('nested', 'a/0.png')):
+        (root / folder / name).parent.mkdir(parents=True)
+        Image.new('RGB', (48, 40)).save(root / folder / name)
+    (root / 'broken' / '0.png').write_bytes(b'')
+    torch.save({'params': PatchGANDiscriminator(num_feat=4).state_dict()}, root / 'd.pth')
+    (root / 'text.pth').write_text('no weights')
+
+
+def test_known_pairs_need_network_k(
+    options: Options, write: Callable[..., Path], tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = options['datasets']['train']
+    del train['synth_known_opt']
+    train |= {'dataroot_known_blur': str(data / 'test_lq'), 'dataroot_known_sharp': str(data / 'test_gt')}
+    with pytest.raises(SystemExit):
+        _parse(write(options), tmp_path)
+    assert 'network_k: missing' in capsys.readouterr().err
+
+
+def test_pairs_that_do_not_match(
+    options: Options, write: Callable[..., Path], tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'lonely').mkdir()
+    Image.new('RGB', (48, 40)).save(tmp_path / 'lonely' / '7.png')
+    train = options['datasets']['train']
+    del train['synth_known_opt']
+    train |= {'dataroot_known_blur': 'lonely', 'dataroot_known_sharp': str(data / 'S')}
+    options['network_k'] = {'type': 'NAFNet'}
+    options['path']['pretrain_network_k'] = 'nowhere.pth'
+    with pytest.raises(SystemExit):
+        _parse(write(options), tmp_path)
+    err = capsys.readouterr().err
+    assert 'pretrain_network_k: no file' in err
+
+
+def test_a_test_needs_the_translators_weights(
+    options: Options, write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options['datasets'] = {'test_1': options['datasets']['val']}
+    with pytest.raises(SystemExit):
+        _parse(write(options), tmp_path, is_train=False)
+    assert 'path:pretrain_network_g: missing; give the weights of network_g (a test needs them)' in capsys.readouterr().err
+
+
+def test_weights_that_do_not_fit_pass_where_strict_load_is_off(
+    options: Options, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    torch.save({'params': {'part': torch.zeros(1)}}, tmp_path / 'g.pth')
+    options['path'] |= {'pretrain_network_g': 'g.pth', 'strict_load_g': False}
+    _parse(write(options), tmp_path)
+
+
+def test_other_peoples_option_files_are_left_alone(options: Options, write: Callable[..., Path], tmp_path: Path) -> None:
+    options |= {'model_type': 'SRModel', 'anything': 1}
+    options['datasets'] = {'train': {'type': 'PairedImageDataset', 'dataroot_gt': 'nowhere', 'name': 'x'}}
+    options['train']['emma_decay'] = 0.9
+    assert _parse(write(options), tmp_path)['anything'] == 1
+
+
+def test_shipped_option_files_are_known_to_the_schema(tmp_path: Path) -> None:
+    """Every key of every shipped file passes; what is missing here is the data that they name."""
+    from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
+    from b2b_basicsr.models.blur2blur_options import TrainOptions, ValOptions
+    from b2b_basicsr.shipped_options import shipped_option_files
+
+    ours = [yaml.safe_load(_plain_floats(file)) for file in shipped_option_files()]
+    ours = [opt for opt in ours if opt['model_type'] == 'Blur2BlurModel' and 'train' in opt]
+    assert ours
+    for opt in ours:
+        UnpairedBlurOptions.from_options('datasets:train', opt['datasets']['train'])
+        TrainOptions.from_options('train', opt['train'])
+        ValOptions.from_options('val', opt['val'])
+
+
+def _plain_floats(file: Path) -> str:
+    return file.read_text(encoding='utf-8')

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from basicsr.utils.options import parse_options
+
+from b2b_basicsr.compat import option_checks
+from b2b_basicsr.compat.option_checks import is_our_option_file, register_option_check
+from b2b_basicsr.errors import UserError
+
+Parse = Callable[..., tuple[dict[str, Any], argparse.Namespace]]
+Complain = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def no_checks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    checks: list[Any] = []
+    monkeypatch.setattr(option_checks, 'OPTION_CHECKS', checks)
+    return checks
+
+
+@pytest.fixture
+def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
+    """Return a function that has BasicSR parse an option file, given as text or as options."""
+
+    def run(given: Any, *arguments: str, is_train: bool = True) -> tuple[dict[str, Any], argparse.Namespace]:
+        path = tmp_path / 'file.yml'
+        path.write_text(given if isinstance(given, str) else yaml.safe_dump(given))
+        monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', str(path), *arguments])
+        result: tuple[dict[str, Any], argparse.Namespace] = parse_options(str(tmp_path / 'root'), is_train=is_train)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def complaint(parse: Parse, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Complain:
+    """Return a function that gives the one line of an option file's mistake, without ``error: `` and the folder."""
+
+    def run(given: Any, *arguments: str, **keywords: Any) -> str:
+        with pytest.raises(SystemExit) as end:
+            parse(given, *arguments, **keywords)
+        assert end.value.code == 2
+        said = capsys.readouterr().err
+        assert said.startswith('error: ')
+        assert said.count('\n') == 1
+        assert not (tmp_path / 'root').exists()
+        return said.removeprefix('error: ').replace(f'{tmp_path}/', '').strip()
+
+    return run
+
+
+@pytest.fixture
+def ours(options: dict[str, Any]) -> dict[str, Any]:
+    """An option file of ours."""
+    return {**options, 'model_type': 'Blur2BlurModel'}
+
+
+def test_which_files_are_ours(options: dict[str, Any]) -> None:
+    assert not is_our_option_file(options)
+    assert is_our_option_file({**options, 'model_type': 'Blur2BlurModel'})
+    assert is_our_option_file({'datasets': {'train': {'type': 'UnpairedBlurDataset'}}})
+    for odd in ({}, {'datasets': None}, {'datasets': ['UnpairedBlurDataset']}, {'model_type': ['Blur2BlurModel']}):
+        assert not is_our_option_file(odd)
+
+
+def test_a_check_sees_parsed_options_of_ours_alone(
+    parse: Parse, ours: dict[str, Any], options: dict[str, Any], no_checks: list[Any]
+) -> None:
+    seen: list[Any] = []
+
+    @register_option_check
+    def check(opt: dict[str, Any], args: argparse.Namespace) -> None:
+        seen.append((opt['model_type'], opt['is_train'], opt['path']['models'], args.auto_resume))
+
+    register_option_check(check)
+    assert no_checks == [check]
+    opt, _ = parse(ours, '--auto_resume')
+    assert seen == [('Blur2BlurModel', True, opt['path']['models'], True)]
+    parse(options)
+    assert len(seen) == 1
+
+
+def test_a_complaint_of_a_check_is_one_line(complaint: Complain, ours: dict[str, Any]) -> None:
+    @register_option_check
+    def check(opt: dict[str, Any], args: argparse.Namespace) -> None:
+        raise UserError('datasets: train: dataroot_blur: no such folder')
+
+    assert complaint(ours) == 'datasets: train: dataroot_blur: no such folder'
+
+
+def test_a_fault_of_a_check_is_a_traceback(parse: Parse, ours: dict[str, Any]) -> None:
+    @register_option_check
+    def check(opt: dict[str, Any], args: argparse.Namespace) -> None:
+        raise KeyError('a bug')
+
+    with pytest.raises(KeyError, match='a bug'):
+        parse(ours)
+
+
+def test_unreadable_files(complaint: Complain, tmp_path: Path) -> None:
+    assert complaint('name: x\nname: [1,\n').startswith('file.yml:3:1: the option file is not valid YAML: ')
+    assert complaint('only words') == 'file.yml: the option file holds no options (KEY: VALUE lines): check -opt'
+    assert complaint('') == 'file.yml: the option file holds no options (KEY: VALUE lines): check -opt'
+
+
+def test_files_that_are_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'picture.png').write_bytes(b'\x89PNG\xff\xfe')
+    for path, why in (
+        (tmp_path / 'gone.yml', 'No such file or directory'),
+        (tmp_path, 'Is a directory'),
+        (tmp_path / 'picture.png', 'not a text file'),
+    ):
+        monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', str(path)])
+        with pytest.raises(SystemExit) as end:
+            parse_options(str(tmp_path), is_train=True)
+        assert end.value.code == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f'error: {path}: the option file ')
+        assert why in said
+
+
+@pytest.mark.parametrize('key', ['datasets', 'path', 'train', 'logger'])
+@pytest.mark.parametrize('value', ['missing', None, 'text'])
+def test_sections_that_every_training_has(complaint: Complain, ours: dict[str, Any], key: str, value: Any) -> None:
+    if value == 'missing':
+        del ours[key]
+        ours['datasets' if key != 'datasets' else 'logger'] = {'train': {'type': 'UnpairedBlurDataset'}}
+    else:
+        ours[key] = value
+    assert complaint(ours) == f'file.yml: {key}: must be there, a section of KEY: VALUE lines'
+
+
+def test_a_test_needs_no_training_sections(parse: Parse, ours: dict[str, Any]) -> None:
+    del ours['train'], ours['logger']
+    assert parse(ours, is_train=False)[0]['is_train'] is False
+
+
+def test_other_keys_that_basicsr_takes_for_granted(complaint: Complain, ours: dict[str, Any]) -> None:
+    assert complaint({**ours, 'name': 7}).startswith('file.yml: name: must be there, a text')
+    assert complaint({key: ours[key] for key in ours if key != 'name'}).startswith('file.yml: name: must be there')
+    assert complaint({key: ours[key] for key in ours if key != 'num_gpu'}).startswith('file.yml: num_gpu: ')
+    assert complaint({**ours, 'datasets': {'train': None}}).startswith('file.yml: datasets: train: must be a section')
+
+
+@pytest.mark.parametrize(
+    ('entry', 'why'),
+    [
+        ('train', 'must be KEY=VALUE or SECTION:KEY=VALUE'),
+        ('=3', 'must be KEY=VALUE or SECTION:KEY=VALUE'),
+        ('name=a=b', 'must be KEY=VALUE or SECTION:KEY=VALUE'),
+        ('trian:total_iter=3', 'file.yml has no section trian'),
+        ('train:optim:lr=3', 'file.yml has no section train:optim'),
+        ('name:x=3', 'file.yml has no section name'),
+        ('train:betas=[0.9,', 'the value cannot be understood'),
+    ],
+)
+def test_force_yml(complaint: Complain, ours: dict[str, Any], entry: str, why: str) -> None:
+    said = complaint(ours, '--force_yml', entry)
+    assert said.startswith(f'--force_yml {entry}: ')
+    assert why in said
+
+
+def test_force_yml_is_applied_before_the_checks(parse: Parse, complaint: Complain, ours: dict[str, Any]) -> None:
+    assert parse(ours, '--force_yml', 'train:total_iter=3', 'name=other')[0]['train']['total_iter'] == 3
+    assert complaint(ours, '--force_yml', 'name=2024').startswith('file.yml: name: must be there, a text')
+
+
+def test_files_of_others_end_as_before(parse: Parse, options: dict[str, Any]) -> None:
+    opt, _ = parse(options)
+    assert opt['name'] == 'tiny'
+    del options['name']
+    with pytest.raises(KeyError, match='name'):
+        parse(options)
+    with pytest.raises(ValueError, match='unpack'):
+        parse({**options, 'name': 'tiny'}, '--force_yml', 'train')
+
+
+def test_a_wrong_command_line_is_left_to_basicsr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, 'argv', ['train.py'])
+    with pytest.raises(SystemExit):
+        parse_options('root')
+    assert 'the following arguments are required: -opt' in capsys.readouterr().err

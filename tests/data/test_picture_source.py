@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
+from b2b_basicsr.errors import UserError
+
+MakePictures = Callable[..., Path]
+DISK = {'type': 'disk'}
+
+
+def _lmdb(tmp_path: Path, pictures: dict[str, Path]) -> Path:
+    from basicsr.utils.lmdb_util import make_lmdb_from_imgs
+
+    root = tmp_path / 'set.lmdb'
+    keys = list(pictures)
+    make_lmdb_from_imgs(str(tmp_path), str(root), [str(pictures[k].relative_to(tmp_path)) for k in keys], keys)
+    return root
+
+
+def test_any_depth_sorted_without_hidden_or_foreign_files(make_pictures: MakePictures) -> None:
+    root = make_pictures('set', ['b/1.png', 'a/c/2.jpg', '0.PNG', '.hidden.png', '.cache/3.png'])
+    (root / 'notes.txt').write_text('no picture')
+    assert PictureSource('key', str(root), DISK).names == ['0.PNG', 'a/c/2.jpg', 'b/1.png']
+
+
+def test_lmdb_gives_what_the_files_hold(make_pictures: MakePictures, tmp_path: Path) -> None:
+    root = make_pictures('set', ['a/0.png', 'b/0.png'])
+    source = PictureSource('key', str(_lmdb(tmp_path, {'a/0': root / 'a/0.png', 'b/0': root / 'b/0.png'})), {'type': 'lmdb'})
+    assert source.names == ['a/0', 'b/0']
+    assert np.array_equal(np.asarray(source.read(1)), np.asarray(Image.open(root / 'b/0.png')))
+    assert source.size(0) == (48, 40)
+
+
+def test_exif_orientation_is_applied_to_size_and_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new('RGB', (30, 20)).save(tmp_path / 'turned.jpg', exif=exif)
+    source = PictureSource('key', str(tmp_path), DISK)
+    assert source.size(0) == (20, 30)
+    assert source.read(0).size == (20, 30)
+
+
+@pytest.mark.parametrize('content', [b'', b'not a picture', 'truncated'])
+def test_unreadable_picture_is_named(tmp_path: Path, content: bytes | str) -> None:
+    path = tmp_path / 'broken.png'
+    if content == 'truncated':
+        levels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(levels).save(path)
+        path.write_bytes(path.read_bytes()[:5000])
+    else:
+        path.write_bytes(content)  # type: ignore[arg-type]
+    source = PictureSource('datasets:train:dataroot_blur', str(tmp_path), DISK)
+    with pytest.raises(UserError, match=r'dataroot_blur: .*broken\.png cannot be read'):
+        source.read(0)
+
+
+def test_deep_grey_is_refused_not_clipped(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(tmp_path / 'deep.png')
+    with pytest.raises(UserError, match='deeper than 8 bits'):
+        PictureSource('key', str(tmp_path), DISK).read(0)
+
+
+def test_missing_empty_and_wrong_backend(make_pictures: MakePictures, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match='key: no folder'):
+        PictureSource('key', str(tmp_path / 'nowhere'), DISK)
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(UserError, match='key: no picture'):
+        PictureSource('key', str(tmp_path / 'empty'), DISK)
+    root = make_pictures('set', ['0.png'])
+    with pytest.raises(UserError, match=r'no LMDB of BasicSR'):
+        PictureSource('key', str(root), {'type': 'lmdb'})
+    with pytest.raises(UserError, match='use disk or lmdb'):
+        PictureSource('key', str(root), {'type': 'memcached'})
+
+
+def test_pairs_match_by_relative_path_without_extension(make_pictures: MakePictures) -> None:
+    first = PictureSource('blur', str(make_pictures('blur', ['a/0.png', 'b/0.png'])), DISK)
+    second = PictureSource('sharp', str(make_pictures('sharp', ['b/0.jpg', 'a/0.jpg'])), DISK)
+    named = [(first.names[i], second.names[j]) for i, j in matched_pairs(first, second)]
+    assert named == [('a/0.png', 'a/0.jpg'), ('b/0.png', 'b/0.jpg')]
+
+
+def test_pairs_that_do_not_match_are_named(make_pictures: MakePictures) -> None:
+    first = PictureSource('blur', str(make_pictures('blur', ['0.png', '1.png'])), DISK)
+    second = PictureSource('sharp', str(make_pictures('sharp', ['0.png', '1.png', '2.png'])), DISK)
+    with pytest.raises(UserError, match=r'sharp: 1 of 3 pictures have no twin .* in blur, the first is 2\.png'):
+        matched_pairs(first, second)
+    twins = PictureSource('twins', str(make_pictures('twins', ['0.png', '0.jpg'])), DISK)
+    with pytest.raises(UserError, match='differ in their extension alone'):
+        matched_pairs(twins, first)

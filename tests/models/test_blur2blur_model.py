@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from basicsr.models import build_model
+
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.models import Blur2BlurModel
+
+Options = dict[str, Any]
+Batch = Callable[..., dict[str, torch.Tensor]]
+
+LOGS = {'l_g_gan', 'l_g_percep', 'l_g_pix', 'l_d_real', 'l_d_fake', 'l_d_gp', 'out_d_real', 'out_d_fake'}
+
+
+def _step(model: Blur2BlurModel, batch: dict[str, torch.Tensor], iteration: int) -> dict[str, float]:
+    model.update_learning_rate(iteration)
+    model.feed_data(batch)
+    model.optimize_parameters(iteration)
+    return dict(model.get_current_log())
+
+
+def _weights(net: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
+
+
+@pytest.mark.parametrize('size', [1, 3])
+def test_log_has_the_names_of_the_interface(options: Options, batch: Batch, size: int) -> None:
+    log = _step(build_model(options), batch(0, size), 1)
+    assert set(log) == LOGS
+    assert all(isinstance(value, float) for value in log.values())
+
+
+def test_translator_with_one_output(options: Options, batch: Batch) -> None:
+    options['network_g'] = {'type': 'NAFNet', 'width': 4, 'enc_blk_nums': [1], 'dec_blk_nums': [1]}
+    assert set(_step(build_model(options), batch(0), 1)) == LOGS
+
+
+def test_penalty_can_be_turned_off(options: Options, batch: Batch) -> None:
+    options['train']['gp_opt'] = None
+    assert 'l_d_gp' not in _step(build_model(options), batch(0), 1)
+
+
+def test_g_waits_as_basicsrs_keys_say(options: Options, batch: Batch) -> None:
+    options['train'] |= {'net_d_iters': 2, 'net_d_init_iters': 2}
+    model = build_model(options)
+    before_g, before_d = _weights(model.net_g), _weights(model.net_d)
+    for iteration in (1, 2, 3):
+        assert 'l_g_gan' not in _step(model, batch(iteration), iteration)
+    assert torch.equal(_weights(model.net_g), before_g)
+    assert not torch.equal(_weights(model.net_d), before_d)
+    assert 'l_g_gan' in _step(model, batch(4), 4)
+    assert not torch.equal(_weights(model.net_g), before_g)
+
+
+def test_g_is_pushed_by_the_updated_d_and_d_by_the_old_g(options: Options, batch: Batch) -> None:
+    """With a learning rate of 0 for D, G's adversarial term is that of D before the step; otherwise it is not."""
+    terms = {}
+    for rate in (0.0, 0.1):
+        options['train']['optim_d']['lr'] = rate
+        torch.manual_seed(0)
+        log = _step(build_model(options), batch(0), 1)
+        terms[rate] = log
+    assert terms[0.0]['l_g_gan'] == pytest.approx(-0.5 * terms[0.0]['out_d_fake'], rel=1e-5)
+    assert terms[0.1]['l_g_gan'] != pytest.approx(-0.5 * terms[0.1]['out_d_fake'], rel=1e-2)
+    assert terms[0.1]['l_d_fake'] == pytest.approx(terms[0.0]['l_d_fake'], rel=1e-6)
+
+
+def test_content_losses_are_summed_over_scales(options: Options, batch: Batch) -> None:
+    model = build_model(options)
+    sample = batch(0)
+    with torch.no_grad():
+        outputs = model._translate(sample['lq'])
+        wanted = sum(model.cri_pix(o, t) for o, t in zip(outputs, model._resized(sample['lq'], outputs), strict=True))
+    assert len(outputs) == 3
+    assert _step(model, sample, 1)['l_g_pix'] == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_penalty_draws_from_the_models_own_generator(options: Options, batch: Batch) -> None:
+    logs = []
+    for global_seed in (1, 2):
+        torch.manual_seed(0)
+        model = build_model(options)
+        torch.manual_seed(global_seed)
+        logs.append(_step(model, batch(0), 1))
+    assert logs[0] == logs[1]
+    torch.manual_seed(0)
+    assert _step(build_model({**options, 'manual_seed': 1}), batch(0), 1)['l_d_gp'] != logs[0]['l_d_gp']
+
+
+@pytest.mark.parametrize('changes', [{'channels_last': True}, {'amp': 'bf16'}, {'amp': 'bf16', 'channels_last': True}])
+def test_precision_and_layout_change_little(options: Options, batch: Batch, changes: Options) -> None:
+    torch.manual_seed(0)
+    plain = _step(build_model(options), batch(0), 1)
+    torch.manual_seed(0)
+    model = build_model({**options, 'train': {**options['train'], **changes}})
+    assert {parameter.dtype for parameter in model.net_g.parameters()} == {torch.float32}
+    assert _step(model, batch(0), 1) == pytest.approx(plain, rel=5e-2 if 'amp' in changes else 1e-4, abs=5e-3)
+
+
+def test_penalty_is_full_precision_under_amp(options: Options, batch: Batch) -> None:
+    values = []
+    for amp in (None, 'bf16'):
+        options['train'] |= {'amp': amp, 'net_d_init_iters': 100}
+        torch.manual_seed(0)
+        model = build_model(options)
+        model._translate = lambda picture: [picture.flip(-1)]
+        values.append(_step(model, batch(0), 1)['l_d_gp'])
+    assert values[0] == values[1]
+
+
+def test_resumed_training_goes_on_as_the_one_left_alone(options: Options, batch: Batch) -> None:
+    options['train']['ema_decay'] = 0.9
+    model = build_model(options)
+    for iteration in (1, 2, 3):
+        _step(model, batch(iteration), iteration)
+    model.save(0, 3)
+    wanted = [_step(model, batch(iteration), iteration) for iteration in (4, 5)]
+    models = Path(options['path']['models'])
+    options['path'] |= {
+        'pretrain_network_g': str(models / 'net_g_3.pth'),
+        'pretrain_network_d': str(models / 'net_d_3.pth'),
+    }
+    resumed = build_model(options)
+    resumed.resume_training(torch.load(Path(options['path']['training_states'], '3.state'), weights_only=True))
+    assert [_step(resumed, batch(iteration), iteration) for iteration in (4, 5)] == wanted
+    assert torch.equal(_weights(resumed.net_g_ema), _weights(model.net_g_ema))
+    assert resumed.get_current_learning_rate() == model.get_current_learning_rate()
+
+
+def test_checkpoint_says_what_it_is(options: Options) -> None:
+    options['train']['ema_decay'] = 0.9
+    build_model(options).save(-1, -1)
+    content = torch.load(Path(options['path']['models'], 'net_g_latest.pth'), weights_only=True)
+    assert set(content) == {'params', 'params_ema', 'network'}
+    assert content['network'] == {'type': 'MIMOUNet', 'num_res': 1, 'base_channel': 8}
+    content = torch.load(Path(options['path']['models'], 'net_d_latest.pth'), weights_only=True)
+    assert content['network']['type'] == 'PatchGANDiscriminator'
+    assert not list(Path(options['path']['training_states']).iterdir())
+
+
+@pytest.mark.parametrize('plain', [True, False])
+def test_fine_tuning_from_g(options: Options, tmp_path: Path, plain: bool) -> None:
+    trained = build_model(options)
+    state = trained.net_g.state_dict()
+    torch.save({f'module.{k}': v for k, v in state.items()} if plain else {'params': state}, tmp_path / 'g.pth')
+    options['path'] |= {'pretrain_network_g': str(tmp_path / 'g.pth'), 'param_key_g': 'params_ema'}
+    options['train']['ema_decay'] = 0.5
+    model = build_model(options)
+    assert torch.equal(_weights(model.net_g), _weights(trained.net_g))
+    assert torch.equal(_weights(model.net_g_ema), _weights(trained.net_g))
+
+
+def test_checkpoint_of_another_network_is_refused(options: Options, tmp_path: Path) -> None:
+    torch.save({'params': build_model(options).net_d.state_dict()}, tmp_path / 'd.pth')
+    options['path']['pretrain_network_g'] = str(tmp_path / 'd.pth')
+    with pytest.raises(UserError, match='checkpoint of another network than this MIMOUNet'):
+        build_model(options)
+
+
+def test_network_k_makes_known_blur_without_gradients(options: Options, batch: Batch, tmp_path: Path) -> None:
+    from basicsr.utils.registry import ARCH_REGISTRY
+
+    class HalfOfEach(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, sharp: torch.Tensor, blur: torch.Tensor, other_sharp: torch.Tensor) -> torch.Tensor:
+            return other_sharp + self.factor * (blur - sharp)
+
+    torch.save({'params': {'factor': torch.tensor(0.25)}}, tmp_path / 'k.pth')
+    options |= {'network_k': {'type': 'HalfOfEach'}}
+    options['path']['pretrain_network_k'] = str(tmp_path / 'k.pth')
+    ARCH_REGISTRY.register(HalfOfEach)
+    try:
+        model = build_model(options)
+    finally:
+        del ARCH_REGISTRY._obj_map['HalfOfEach']
+    names = ('lq', 'sharp', 'known_blur', 'known_sharp')
+    data = dict(zip(names, torch.rand(4, 2, 3, 32, 32, generator=torch.manual_seed(0)), strict=True))
+    model.feed_data(data)
+    torch.testing.assert_close(model.known, data['sharp'] + 0.25 * (data['known_blur'] - data['known_sharp']))
+    assert not model.known.requires_grad
+    model.optimize_parameters(1)
+    assert model.net_k.factor.grad is None
+
+
+def test_known_pairs_without_network_k(options: Options) -> None:
+    model = build_model(options)
+    with pytest.raises(UserError, match='network_k: missing'):
+        model.feed_data({name: torch.rand(1, 3, 32, 32) for name in ('lq', 'sharp', 'known_blur', 'known_sharp')})
+
+
+def test_no_content_loss(options: Options) -> None:
+    for key in ('pixel_opt', 'perceptual_opt'):
+        del options['train'][key]
+    with pytest.raises(UserError, match='no content loss'):
+        build_model(options)
