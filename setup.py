@@ -126,10 +126,12 @@ setup(
         'lmdb',
         'numpy',
         'pillow',
+        'pydantic>=2',
         'pyyaml',
         'torch>=2.1',
         'torchvision',
         'tqdm',
+        'typing_extensions',
     ],
     extras_require={
         'demo': ['matplotlib', 'scikit-image', 'scikit-learn'],

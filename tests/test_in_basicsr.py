@@ -83,7 +83,9 @@ def test_mistake_leaves_the_old_experiment_alone(
     old.write_text('months of work')
     options['datasets']['train']['dataroot_blur'] = 'nowhere'
     before = sorted(checkout.rglob('*.*'))
-    result = run_python('basicsr/train.py', '-opt', write(options), cwd=checkout, path=checkout, PYTHONDONTWRITEBYTECODE='1')
+    result = run_python(
+        'basicsr/train.py', '-opt', write(options), cwd=checkout, path=checkout, PYTHONDONTWRITEBYTECODE='1'
+    )
     assert result.returncode == 2
     assert result.stderr.startswith("error: datasets:train:dataroot_blur: no folder 'nowhere'")
     assert result.stderr.count('\n') == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import tarfile
 import textwrap
 import venv
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from statistics import median
 
@@ -65,7 +68,7 @@ def wheel(sources: Path) -> Path:
     name = run(sys.executable, '-c', build.format('build_sdist'), cwd=sources).splitlines()[-1]
     unpacked = sources.parent / 'unpacked'
     with tarfile.open(sources / 'dist' / name) as archive:
-        archive.extractall(unpacked, filter='data')
+        archive.extractall(unpacked)
     (folder,) = unpacked.iterdir()
     (folder / 'dist').mkdir()
     name = run(sys.executable, '-c', build.format('build_wheel'), cwd=folder).splitlines()[-1]
@@ -157,6 +160,40 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     assert 'b2b = b2b_basicsr.commands.cli:main' in entry_points
     modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / 'b2b_basicsr').rglob('*.py')}
     assert modules <= set(names)
+
+
+def imported_packages(folder: Path) -> set[str]:
+    """Return the top-level names of others that the modules under ``folder`` import, wherever in a module."""
+    names: set[str] = set()
+    for path in folder.rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name.split('.')[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
+                names.add(node.module.split('.')[0])
+    return names - sys.stdlib_module_names - {'b2b_basicsr'}
+
+
+def test_what_is_imported_is_declared(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f'b2b_basicsr-{__version__}.dist-info/METADATA').decode()
+    requirements = re.findall(r'^Requires-Dist: ([\w.-]+)(.*)$', metadata, flags=re.MULTILINE)
+    needed = {name.lower().replace('_', '-') for name, rest in requirements if 'extra ==' not in rest}
+    for_the_demo = {name.lower() for name, rest in requirements if 'demo' in rest}
+    distributions = packages_distributions()
+
+    def undeclared(folder: Path, declared: set[str]) -> set[str]:
+        return {
+            name
+            for name in imported_packages(folder)
+            if not declared & {found.lower().replace('_', '-') for found in distributions[name]}
+        }
+
+    package = REPOSITORY / 'b2b_basicsr'
+    brought_by_basicsr = {'opencv-python', 'opencv-python-headless'}
+    assert undeclared(package / 'demo', needed | for_the_demo | brought_by_basicsr) == set()
+    others = [folder for folder in package.iterdir() if folder.is_dir() and folder.name not in ('demo', '__pycache__')]
+    assert {name for folder in others for name in undeclared(folder, needed | brought_by_basicsr)} == set()
 
 
 def test_the_option_files_are_in_the_wheel_as_they_are(environment: Environment, wheel: Path) -> None:

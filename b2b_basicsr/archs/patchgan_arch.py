@@ -69,9 +69,9 @@ class PatchGANDiscriminator(nn.Module):
             largest singular value (Miyato et al., ICLR 2018); the keys are those of
             ``torch.nn.utils.parametrizations.spectral_norm``.
         luma_highpass: ``None``: the judge sees the picture as it is. An odd N >= 3: it sees the luminance less its
-            N x N box mean (mirrored at the borders), times 4, one channel. With few pictures in a set the judge soon tells the
-            sets apart by colour, exposure or large content, which are then what the translator changes; blur lives in
-            the fine detail that this option leaves. Needs ``num_in_ch`` 3 (RGB) or 1 (luminance).
+            N x N box mean (mirrored at the borders), times 4, one channel. With few pictures in a set the judge soon
+            tells the sets apart by colour, exposure or large content, which are then what the translator changes; blur
+            lives in the fine detail that this option leaves. Needs ``num_in_ch`` 3 (RGB) or 1 (luminance).
 
     Raises:
         UserError: An argument is out of its range.

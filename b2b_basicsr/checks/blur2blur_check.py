@@ -68,7 +68,7 @@ def _registered(registry: Any, option_key: str, name: str) -> Any:
     for known in (name, f'{name}_basicsr'):
         if known in registry:
             return registry._obj_map[known]
-    near = difflib.get_close_matches(name, [key.removesuffix('_basicsr') for key in registry.keys()], n=1)
+    near = difflib.get_close_matches(name, [key.removesuffix('_basicsr') for key, _ in registry], n=1)
     raise UserError(f'{option_key}:type: {name!r} is not registered' + (f'; did you mean {near[0]}?' if near else ''))
 
 
@@ -103,7 +103,9 @@ def _check_sections(opt: dict[str, Any]) -> None:
         if getattr(train, name).type != 'Adam':
             raise UserError(f'train:{name}:type: {getattr(train, name).type!r}; BasicSR knows Adam')
     if train.scheduler.type not in _SCHEDULERS:
-        raise UserError(f'train:scheduler:type: {train.scheduler.type!r} is unknown; known are {", ".join(_SCHEDULERS)}')
+        raise UserError(
+            f'train:scheduler:type: {train.scheduler.type!r} is unknown; known are {", ".join(_SCHEDULERS)}'
+        )
     for name in ('perceptual_opt', 'pixel_opt', 'lpips_opt', 'gan_opt'):
         section = opt['train'].get(name)
         if section is not None:
@@ -147,7 +149,7 @@ def _check_networks(opt: dict[str, Any]) -> None:
         train = opt['datasets'].get('train', {})
         if train.get('dataroot_known_blur') is not None and 'network_k' not in frozen:
             raise UserError(
-                "network_k: missing; it carries the blur of known pairs (dataroot_known_blur, dataroot_known_sharp) "
+                'network_k: missing; it carries the blur of known pairs (dataroot_known_blur, dataroot_known_sharp) '
                 'over to S. Or give K ready-made (dataroot_known), or let it be made from S (synth_known_opt)'
             )
 

@@ -7,4 +7,11 @@ from b2b_basicsr.data.positioned_sampler import PositionedSampler
 from b2b_basicsr.data.sample_key import SampleKey
 from b2b_basicsr.data.unpaired_blur_dataset import UnpairedBlurDataset
 
-__all__ = ['CameraShake', 'CropAugmentation', 'PairedFolderDataset', 'PositionedSampler', 'SampleKey', 'UnpairedBlurDataset']
+__all__ = [
+    'CameraShake',
+    'CropAugmentation',
+    'PairedFolderDataset',
+    'PositionedSampler',
+    'SampleKey',
+    'UnpairedBlurDataset',
+]

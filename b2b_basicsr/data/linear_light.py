@@ -44,7 +44,9 @@ def blur_in_linear_light(
     """
     # filter2D correlates; flipping both axes makes it a convolution.
     flipped = np.ascontiguousarray(kernel[::-1, ::-1])
-    light = cv2.filter2D(_light_of_levels()[sharp], -1, flipped, borderType=cv2.BORDER_REFLECT_101)
+    light: NDArray[np.float32] = np.asarray(
+        cv2.filter2D(_light_of_levels()[sharp], -1, flipped, borderType=cv2.BORDER_REFLECT_101), dtype=np.float32
+    )
     if shot_noise > 0 or read_noise > 0:
         deviation = np.sqrt(shot_noise**2 * np.clip(light, 0, 1) + read_noise**2)
         light = light + deviation * generator.standard_normal(light.shape, dtype=np.float32)

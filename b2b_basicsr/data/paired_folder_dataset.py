@@ -13,14 +13,14 @@ from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
 
 
 @DATASET_REGISTRY.register()
-class PairedFolderDataset(PairedImageDataset):  # type: ignore[misc]
+class PairedFolderDataset(PairedImageDataset):
     """``PairedImageDataset`` whose pairs are found at any depth, by relative path without extension.
 
     BasicSR's own looks into one folder, and forgets the folders of names in a ``meta_info_file`` on one side.
 
     Args:
-        opt: as for ``PairedImageDataset`` with ``io_backend: {type: disk}``: ``dataroot_lq``, ``dataroot_gt``, ``name``,
-            ``phase``, ``scale``.
+        opt: as for ``PairedImageDataset`` with ``io_backend: {type: disk}``: ``dataroot_lq``, ``dataroot_gt``,
+            ``name``, ``phase``, ``scale``.
 
     Raises:
         UserError: if a folder is missing or empty, or a picture has no twin.
@@ -31,5 +31,9 @@ class PairedFolderDataset(PairedImageDataset):  # type: ignore[misc]
         super().__init__({**opt, 'meta_info_file': os.devnull})
         self.opt = opt
         section = f'datasets:{opt.get("phase", "val")}'
-        lq, gt = (PictureSource(f'{section}:{key}', opt[key], opt['io_backend']) for key in ('dataroot_lq', 'dataroot_gt'))
-        self.paths = [{'lq_path': lq.path(first), 'gt_path': gt.path(second)} for first, second in matched_pairs(lq, gt)]
+        lq, gt = (
+            PictureSource(f'{section}:{key}', opt[key], opt['io_backend']) for key in ('dataroot_lq', 'dataroot_gt')
+        )
+        self.paths = [
+            {'lq_path': lq.path(first), 'gt_path': gt.path(second)} for first, second in matched_pairs(lq, gt)
+        ]

@@ -10,7 +10,7 @@ from basicsr.data.data_sampler import EnlargedSampler
 from b2b_basicsr.data.sample_key import SampleKey
 
 
-class PositionedSampler(EnlargedSampler):  # type: ignore[misc]
+class PositionedSampler(EnlargedSampler):
     """Yields :class:`SampleKey` in the order in which ``EnlargedSampler`` yields indices.
 
     Worker processes know neither the epoch nor a sample's place in it, and BasicSR seeds them alike in every epoch.

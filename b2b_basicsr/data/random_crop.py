@@ -78,4 +78,4 @@ class RandomCrop:
             box = (left * fx, top * fy, min(right * fx, picture.width), min(bottom * fy, picture.height))
             part = picture.resize((right - left, bottom - top), Image.Resampling.BICUBIC, box=box)
         square = np.asarray(part)
-        return cv2.copyMakeBorder(square, *beyond, cv2.BORDER_REFLECT_101) if any(beyond) else square
+        return np.asarray(cv2.copyMakeBorder(square, *beyond, cv2.BORDER_REFLECT_101)) if any(beyond) else square

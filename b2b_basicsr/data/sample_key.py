@@ -11,18 +11,18 @@ class SampleKey(NamedTuple):
     """One place in the order of training.
 
     Args:
-        index: picture of B, counted in the sorted list.
+        picture: of B, counted in the sorted list.
         seed: the option file's ``manual_seed``.
         epoch: passes over B so far, as BasicSR counts them.
         position: place within the epoch, over all processes.
 
     Example:
-        >>> key = SampleKey(index=3, seed=10, epoch=0, position=7)
+        >>> key = SampleKey(picture=3, seed=10, epoch=0, position=7)
         >>> key.generator('lq').integers(100) == key.generator('lq').integers(100)
         True
     """
 
-    index: int
+    picture: int
     seed: int
     epoch: int
     position: int

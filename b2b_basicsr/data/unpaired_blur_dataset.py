@@ -88,7 +88,10 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
         self.known_sharp: PictureSource | None = None
         self._known_pairs: list[tuple[int, int]] = []
         if self.settings.dataroot_known_blur:
-            self.known_blur, self.known_sharp = self._source('dataroot_known_blur'), self._source('dataroot_known_sharp')
+            self.known_blur, self.known_sharp = (
+                self._source('dataroot_known_blur'),
+                self._source('dataroot_known_sharp'),
+            )
             self._known_pairs = matched_pairs(self.known_blur, self.known_sharp)
 
     def _source(self, key: str, first_share: bool | None = None) -> PictureSource:
@@ -120,8 +123,8 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
         if not isinstance(key, SampleKey):
-            key = SampleKey(index=key, seed=0, epoch=0, position=key)
-        sample = self._unpaired('lq', self.blur, key, key.index)
+            key = SampleKey(picture=key, seed=0, epoch=0, position=key)
+        sample = self._unpaired('lq', self.blur, key, key.picture)
         if self.sharp is not None:
             sample |= self._from_sharp(self.sharp, key)
         if self.known is not None:
@@ -141,8 +144,8 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
 
     def _too_small(self, option_key: str, path: str, size: tuple[int, int]) -> str:
         return (
-            f'{option_key}: {path} measures {size[0]}x{size[1]}, smaller than the crop, gt_size {self.settings.gt_size}; '
-            'take it out, lower gt_size, or set resize'
+            f'{option_key}: {path} measures {size[0]}x{size[1]}, smaller than the crop, gt_size '
+            f'{self.settings.gt_size}; take it out, lower gt_size, or set resize'
         )
 
     def _crop(
@@ -158,9 +161,7 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
     def _orientation(self, generator: np.random.Generator) -> _Orientation:
         return _Orientation(self.settings.use_hflip, self.settings.use_rot, generator)
 
-    def _unpaired(
-        self, name: str, source: PictureSource, key: SampleKey, index: int | None = None
-    ) -> dict[str, Any]:
+    def _unpaired(self, name: str, source: PictureSource, key: SampleKey, index: int | None = None) -> dict[str, Any]:
         generator = key.generator(name)
         if index is None:
             index = int(generator.integers(len(source)))
@@ -219,7 +220,8 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
             checks += [self._size_check(name, source, index) for index in range(len(source))]
             stride = max(1, len(source) // _PICTURES_DECODED_AHEAD)
             checks += [self._decode_check(source, index) for index in range(0, len(source), stride)]
-        checks += [self._pair_check(pair) for pair in self._known_pairs]
+        if self.known_blur is not None and self.known_sharp is not None:
+            checks += [_pair_check(self.known_blur, self.known_sharp, pair) for pair in self._known_pairs]
         with ThreadPoolExecutor() as pool:
             results: Iterator[None] = pool.map(lambda check: check(), checks)
             for _ in progress(results, len(checks)) if progress else results:
@@ -240,15 +242,6 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
 
         return check
 
-    def _pair_check(self, pair: tuple[int, int]) -> Callable[[], None]:
-        def check() -> None:
-            assert self.known_blur is not None and self.known_sharp is not None
-            sizes = self.known_blur.size(pair[0]), self.known_sharp.size(pair[1])
-            if sizes[0] != sizes[1]:
-                raise UserError(_sizes_differ(self.known_blur, pair[0], *sizes))
-
-        return check
-
 
 def _as_tensor(picture: Picture) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
@@ -256,6 +249,15 @@ def _as_tensor(picture: Picture) -> Tensor:
 
 def _sizes_differ(blur: PictureSource, index: int, first: tuple[int, int], second: tuple[int, int]) -> str:
     return (
-        f'{blur.option_key}: {blur.path(index)} measures {first[0]}x{first[1]}, its sharp twin {second[0]}x{second[1]}; '
-        'pairs must be of one size'
+        f'{blur.option_key}: {blur.path(index)} measures {first[0]}x{first[1]}, its sharp twin '
+        f'{second[0]}x{second[1]}; pairs must be of one size'
     )
+
+
+def _pair_check(blur: PictureSource, sharp: PictureSource, pair: tuple[int, int]) -> Callable[[], None]:
+    def check() -> None:
+        sizes = blur.size(pair[0]), sharp.size(pair[1])
+        if sizes[0] != sizes[1]:
+            raise UserError(_sizes_differ(blur, pair[0], *sizes))
+
+    return check

@@ -72,7 +72,7 @@ class UnpairedBlurOptions(OptionSection):
         return self
 
     def share(self, names: list[str], first: bool) -> list[str]:
-        """B's (``first``) or S's share of a sorted list: the first floor(ratio * n), or the other n - floor(ratio * n)."""
+        """B's (``first``) or S's share of a sorted list: the first floor(ratio * n), or all the others."""
         if self.ratio is None:
             return names
         border = math.floor(self.ratio * len(names))

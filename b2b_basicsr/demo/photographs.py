@@ -40,8 +40,8 @@ def _grace_hopper() -> Photograph:
     from matplotlib import cbook
     from PIL import Image
 
-    with cbook.get_sample_data('grace_hopper.jpg') as file:
-        return np.asarray(Image.open(file).convert('RGB'))
+    path = cbook.get_sample_data('grace_hopper.jpg', asfileobj=False)
+    return np.asarray(Image.open(path).convert('RGB'))
 
 
 SHARP: dict[str, Callable[[], Photograph]] = {

@@ -71,8 +71,9 @@ def make_picture_sets(root: Path, known_blur: Mapping[str, Any], seed: int) -> N
     sharp, blurry, held_out = load(SHARP), load(BLURRY), load(HELD_OUT)
     for name, photograph in sharp.items():
         for take, picture in enumerate(_takes(photograph, KNOWN_PAIRS_OF_EACH, generator, 0.7)):
-            varied = colours.recolour(picture.astype(np.float32) / 255, generator) if take else picture / 255
-            pair = _levels(varied.astype(np.float32))
+            pair = (
+                _levels(colours.recolour(picture.astype(np.float32) / np.float32(255), generator)) if take else picture
+            )
             _save(pair, root / 'known_sharp' / f'{name}_{take}.png')
             _save(_levels(shake.blur(pair, generator)), root / 'known_blur' / f'{name}_{take}.png')
         for take, picture in enumerate(_takes(photograph, TAKES_OF_EACH, generator, 0.5)):

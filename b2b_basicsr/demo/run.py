@@ -80,7 +80,7 @@ def format_table(scores: Mapping[str, Score], gain: float) -> str:
 def _clear(folder: Path) -> None:
     foreign = [path.name for path in folder.iterdir() if path.name not in _OURS] if folder.is_dir() else []
     if foreign:
-        raise UserError(f'-o: {folder} holds {foreign[0]}, which is not the demo\'s; give a new folder')
+        raise UserError(f"-o: {folder} holds {foreign[0]}, which is not the demo's; give a new folder")
     for name in _OURS:
         path = folder / name
         if path.is_dir():

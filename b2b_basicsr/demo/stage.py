@@ -49,7 +49,7 @@ def run_stage(command: str, option_file: Path, folder: Path, *, title: str, iter
             if found and iterations:
                 bar.update(int(found.group(1).replace(',', '')) - bar.n)
         if stage.wait() == 0:
-            bar.update(bar.total - bar.n)
+            bar.update((iterations or 1) - bar.n)
     if stage.returncode != 0:
         last = log.read_text(encoding='utf-8').strip().splitlines()[-1:]
         raise StageError(f'{title} ended with status {stage.returncode}: {"".join(last)} (all of it: {log})')

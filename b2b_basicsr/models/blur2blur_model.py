@@ -42,7 +42,7 @@ def _as_plain(value: Any) -> Any:
 
 
 @MODEL_REGISTRY.register()
-class Blur2BlurModel(SRGANModel):  # type: ignore[misc]
+class Blur2BlurModel(SRGANModel):
     """Translates an unknown blur into a known one, unpaired. Blur2Blur, CVPR 2024, arXiv 2403.16205.
 
     One step: G(B) once; D's update (hinge on each scale, halved and added, and the gradient penalty on the full one);
@@ -86,14 +86,16 @@ class Blur2BlurModel(SRGANModel):  # type: ignore[misc]
         net: nn.Module = build_network(self.opt[section])
         param_key = self.opt['path'].get(f'param_key_{label}', 'params')
         self.load_network(net, path, self.opt['path'].get(f'strict_load_{label}', True), param_key)
-        return net.to(self.device, memory_format=self._memory_format).eval().requires_grad_(False)
+        return net.to(memory_format=self._memory_format).to(self.device).eval().requires_grad_(False)
 
     def model_to_device(self, net: nn.Module) -> nn.Module:
         """BasicSR's own, in the memory format that ``channels_last`` asks for."""
         moved: nn.Module = super().model_to_device(net.to(memory_format=self._memory_format))
         return moved
 
-    def load_network(self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params') -> None:
+    def load_network(
+        self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params'
+    ) -> None:
         """Loads weights safely (``weights_only``), from BasicSR's checkpoints or plain state dicts.
 
         Args:
@@ -143,7 +145,7 @@ class Blur2BlurModel(SRGANModel):  # type: ignore[misc]
         self.schedulers += [LinearDecayLR(optimizer, total_iter=total_iter, **section) for optimizer in self.optimizers]
 
     def _autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp)  # type: ignore[return-value]
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp)
 
     def _to_device(self, picture: Tensor) -> Tensor:
         return picture.to(self.device, memory_format=self._memory_format, non_blocking=True)
@@ -157,7 +159,7 @@ class Blur2BlurModel(SRGANModel):  # type: ignore[misc]
             self.known = self._to_device(data['known'])
         elif 'known_blur' in data:
             if self.net_k is None:
-                raise UserError('network_k: missing; known pairs (C\', D\') need it to carry their blur over to S')
+                raise UserError("network_k: missing; known pairs (C', D') need it to carry their blur over to S")
             pair = (self._to_device(data[key]) for key in ('known_sharp', 'known_blur', 'sharp'))
             with torch.no_grad(), self._autocast():
                 self.known = self.net_k(*pair).float()
@@ -370,7 +372,7 @@ class Blur2BlurModel(SRGANModel):  # type: ignore[misc]
                     self._save_net_g('best')
 
     def _best_choice(self) -> tuple[str, str] | None:
-        """The validation set and metric that choose ``net_g_best.pth``: ``metric`` of the first set, or ``set/metric``."""
+        """The validation set and the metric that choose ``net_g_best.pth``; the first set where none is named."""
         if self.val_settings.best is None:
             return None
         first = next(section['name'] for phase, section in self.opt['datasets'].items() if phase.startswith('val'))
@@ -408,7 +410,7 @@ class Blur2BlurModel(SRGANModel):  # type: ignore[misc]
             nets, keys = [*nets, self.net_g_ema], [*keys, 'params_ema']
         self.save_network(nets, 'net_g', current_iter, keys)
 
-    @master_only  # type: ignore[untyped-decorator]
+    @master_only
     def save_network(
         self,
         net: nn.Module | list[nn.Module],
@@ -434,7 +436,7 @@ class Blur2BlurModel(SRGANModel):  # type: ignore[misc]
         content['network'] = _as_plain(self.opt[net_label.replace('net_', 'network_')])
         write_whole(content, Path(self.opt['path']['models'], f'{net_label}_{label}.pth'))
 
-    @master_only  # type: ignore[untyped-decorator]
+    @master_only
     def save_training_state(self, epoch: int, current_iter: int) -> None:
         """BasicSR's state, and what ours adds: the model's generator and the best values so far."""
         if current_iter == -1:

@@ -29,8 +29,7 @@ class Scores:
 
     def __init__(self, metrics: Mapping[str, Mapping[str, Any]]) -> None:
         self._options = {
-            name: {key: value for key, value in section.items() if key != 'better'}
-            for name, section in metrics.items()
+            name: {key: value for key, value in section.items() if key != 'better'} for name, section in metrics.items()
         }
         self._better = {name: str(section.get('better', 'higher')) for name, section in metrics.items()}
         signatures = {

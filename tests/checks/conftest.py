@@ -16,7 +16,7 @@ from PIL import Image
 from b2b_basicsr.archs import NAFNet
 
 Options = dict[str, Any]
-DEBLUR = {'width': 4, 'enc_blk_nums': [1], 'dec_blk_nums': [1]}
+DEBLUR: Options = {'width': 4, 'enc_blk_nums': [1], 'dec_blk_nums': [1]}
 
 
 @pytest.fixture(scope='session')
@@ -73,7 +73,12 @@ def options(data: Path) -> Options:
             'gan_opt': {'type': 'GANLoss', 'gan_type': 'hinge', 'loss_weight': 0.1},
             'gp_opt': {'weight': 1e-4},
         },
-        'val': {'val_freq': 5, 'save_img': True, 'best': 'psnr', 'metrics': {'psnr': {'type': 'calculate_psnr', 'crop_border': 0}}},
+        'val': {
+            'val_freq': 5,
+            'save_img': True,
+            'best': 'psnr',
+            'metrics': {'psnr': {'type': 'calculate_psnr', 'crop_border': 0}},
+        },
         'logger': {'print_freq': 1, 'save_checkpoint_freq': 5, 'use_tb_logger': False},
     }
 

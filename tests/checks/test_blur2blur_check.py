@@ -74,7 +74,10 @@ WRONG: list[tuple[Options, str]] = [
     ({'datasets__train__gt_size': 64}, 'measures 48x40, smaller than the crop, gt_size 64'),
     ({'datasets__train__synth_known_opt': ...}, 'exactly one source of the known blur K .* found none'),
     ({'datasets__train__dataroot_known': 'x'}, 'exactly one source of the known blur K .* found 2'),
-    ({'datasets__train__synth_known_opt': {'lengths': [1, 2]}}, r'synth_known_opt:lengths: unknown key; did you mean length'),
+    (
+        {'datasets__train__synth_known_opt': {'lengths': [1, 2]}},
+        r'synth_known_opt:lengths: unknown key; did you mean length',
+    ),
     ({'datasets__train__dataroot_blurr': 'x'}, r'dataroot_blurr: unknown key; did you mean dataroot_blur'),
     ({'datasets__train__type': 'UnpairedBlurDatset'}, r'UnpairedBlurDataset'),
     ({'datasets__val__dataroot_gt': 'lonely'}, r'have no|has no twin'),
@@ -87,16 +90,28 @@ WRONG: list[tuple[Options, str]] = [
     ({'network_g__type': 'MIMOUnet'}, r"network_g:type: 'MIMOUnet' is not registered; did you mean MIMOUNet\?"),
     ({'network_g__num_re': 3}, 'network_g: .*num_re'),
     ({'network_d__norm': 'batch'}, 'network_d: .*norm'),
-    ({'path__pretrain_network_deblur': ...}, 'path:pretrain_network_deblur: missing; give the weights of network_deblur'),
+    (
+        {'path__pretrain_network_deblur': ...},
+        'path:pretrain_network_deblur: missing; give the weights of network_deblur',
+    ),
     ({'path__pretrain_network_deblur': 'nowhere.pth'}, "path:pretrain_network_deblur: no file 'nowhere.pth'"),
-    ({'path__pretrain_network_deblur': 'd.pth'}, 'path:pretrain_network_deblur: .* checkpoint of another network than this NAFNet'),
-    ({'path__pretrain_network_g': 'd.pth'}, 'path:pretrain_network_g: .* checkpoint of another network than this MIMOUNet'),
+    (
+        {'path__pretrain_network_deblur': 'd.pth'},
+        'path:pretrain_network_deblur: .* checkpoint of another network than this NAFNet',
+    ),
+    (
+        {'path__pretrain_network_g': 'd.pth'},
+        'path:pretrain_network_g: .* checkpoint of another network than this MIMOUNet',
+    ),
     ({'path__pretrain_network_g': 'text.pth'}, 'path:pretrain_network_g: .* cannot be read as weights'),
     # training
     ({'train__perceptual_opt': ..., 'train__pixel_opt': ...}, 'train: no content loss'),
     ({'train__gan_opt': ...}, 'train:gan_opt: missing'),
     ({'train__gp_opt__weight': '1e-4'}, r'train:gp_opt:weight: .*YAML reads 1e-4 as text'),
-    ({'train__pixel_opt__type': 'BlockMeansLoss'}, r"train:pixel_opt:type: 'BlockMeansLoss' .* did you mean BlockMeanLoss\?"),
+    (
+        {'train__pixel_opt__type': 'BlockMeansLoss'},
+        r"train:pixel_opt:type: 'BlockMeansLoss' .* did you mean BlockMeanLoss\?",
+    ),
     ({'train__gan_opt__gan_type': 'hinges'}, 'train:gan_opt: GANLoss: .*hinges'),
     ({'train__scheduler__start': 9}, r'scheduler:start \(9\) is not before total_iter \(5\)'),
     ({'train__scheduler': {'type': 'LinearDecay'}}, "train:scheduler:type: 'LinearDecay' is unknown"),
@@ -104,13 +119,19 @@ WRONG: list[tuple[Options, str]] = [
     ({'train__emma_decay': 0.9}, r'train:emma_decay: unknown key; did you mean ema_decay\?'),
     ({'train__amp': 'fp8'}, "train:amp: 'fp8'"),
     (
-        {'train__perceptual_opt': {'type': 'PerceptualLoss', 'layer_weights': {'conv5_4': 1}}, 'train__vgg_weights': 'no.pth'},
+        {
+            'train__perceptual_opt': {'type': 'PerceptualLoss', 'layer_weights': {'conv5_4': 1}},
+            'train__vgg_weights': 'no.pth',
+        },
         "train:vgg_weights: no file 'no.pth'",
     ),
     # validation
     ({'val__best': 'lpips'}, "val:best: 'lpips' is no metric of val:metrics; there are gain, psnr, psnr_direct"),
     ({'val__best': 'other/psnr'}, "val:best: no validation set is named 'other'; there are test"),
-    ({'val__metrics__psnr__type': 'calculate_psrn'}, r"'calculate_psrn' is not registered; did you mean calculate_psnr"),
+    (
+        {'val__metrics__psnr__type': 'calculate_psrn'},
+        r"'calculate_psrn' is not registered; did you mean calculate_psnr",
+    ),
     ({'val__tile': 16}, 'val:tile'),
     ({'val__tile': 64, 'val__tile_overlap': 64}, r'tile_overlap \(64\) must be less than tile'),
 ]
@@ -180,7 +201,9 @@ def test_a_test_needs_the_translators_weights(
     options['datasets'] = {'test_1': options['datasets']['val']}
     with pytest.raises(SystemExit):
         _parse(write(options), tmp_path, is_train=False)
-    assert 'path:pretrain_network_g: missing; give the weights of network_g (a test needs them)' in capsys.readouterr().err
+    assert (
+        'path:pretrain_network_g: missing; give the weights of network_g (a test needs them)' in capsys.readouterr().err
+    )
 
 
 def test_weights_that_do_not_fit_pass_where_strict_load_is_off(
@@ -191,7 +214,9 @@ def test_weights_that_do_not_fit_pass_where_strict_load_is_off(
     _parse(write(options), tmp_path)
 
 
-def test_other_peoples_option_files_are_left_alone(options: Options, write: Callable[..., Path], tmp_path: Path) -> None:
+def test_other_peoples_option_files_are_left_alone(
+    options: Options, write: Callable[..., Path], tmp_path: Path
+) -> None:
     options |= {'model_type': 'SRModel', 'anything': 1}
     options['datasets'] = {'train': {'type': 'PairedImageDataset', 'dataroot_gt': 'nowhere', 'name': 'x'}}
     options['train']['emma_decay'] = 0.9

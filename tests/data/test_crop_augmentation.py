@@ -26,7 +26,7 @@ def test_values_stay_in_range_and_vary() -> None:
 
 
 def test_channel_shuffle_reaches_every_order() -> None:
-    crop = np.zeros((1, 1, 3), np.float32) + np.float32([0.1, 0.5, 0.9])
+    crop = np.zeros((1, 1, 3), np.float32) + np.array([0.1, 0.5, 0.9], np.float32)
     augmentation = CropAugmentation(channel_shuffle=True)
     orders = {tuple(augmentation.recolour(crop, np.random.default_rng(seed)).ravel()) for seed in range(100)}
     assert len(orders) == 6

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from basicsr.data import build_dataset
@@ -10,7 +11,7 @@ from b2b_basicsr.errors import UserError
 
 
 def test_pairs_at_any_depth(make_pictures: Callable[..., Path]) -> None:
-    options = {
+    options: dict[str, Any] = {
         'type': 'PairedFolderDataset',
         'name': 'test',
         'phase': 'val',

@@ -31,7 +31,9 @@ def test_any_depth_sorted_without_hidden_or_foreign_files(make_pictures: MakePic
 
 def test_lmdb_gives_what_the_files_hold(make_pictures: MakePictures, tmp_path: Path) -> None:
     root = make_pictures('set', ['a/0.png', 'b/0.png'])
-    source = PictureSource('key', str(_lmdb(tmp_path, {'a/0': root / 'a/0.png', 'b/0': root / 'b/0.png'})), {'type': 'lmdb'})
+    source = PictureSource(
+        'key', str(_lmdb(tmp_path, {'a/0': root / 'a/0.png', 'b/0': root / 'b/0.png'})), {'type': 'lmdb'}
+    )
     assert source.names == ['a/0', 'b/0']
     assert np.array_equal(np.asarray(source.read(1)), np.asarray(Image.open(root / 'b/0.png')))
     assert source.size(0) == (48, 40)

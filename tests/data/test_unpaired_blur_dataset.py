@@ -84,7 +84,9 @@ def test_known_pairs_share_place_turn_and_colours(options: dict[str, Any], make_
     assert len({sample['known_blur'].numpy().tobytes() for sample in samples}) == 6
 
 
-def test_pairs_stay_at_native_size_and_the_rest_is_resized(options: dict[str, Any], make_pictures: MakePictures) -> None:
+def test_pairs_stay_at_native_size_and_the_rest_is_resized(
+    options: dict[str, Any], make_pictures: MakePictures
+) -> None:
     flat = Image.new('RGB', (40, 40), (10, 20, 30))
     root = make_pictures('known_blur', ['0.png'])
     flat.save(root / '0.png')
@@ -128,7 +130,7 @@ def test_samples_do_not_hang_on_workers(options: dict[str, Any]) -> None:
     options['augment_opt'] = {'scale': [0.9, 1.5], 'gamma': [0.5, 2], 'contrast': [0.5, 2], 'channel_shuffle': True}
 
     def epoch(workers: int) -> list[dict[str, Any]]:
-        np.random.seed(workers)  # noqa: NPY002  what the global generators say must not matter
+        np.random.seed(workers)
         torch.manual_seed(workers)
         dataset = UnpairedBlurDataset(options)
         sampler = PositionedSampler(dataset, 1, 0, 2, seed=5)
@@ -142,7 +144,7 @@ def test_samples_do_not_hang_on_workers(options: dict[str, Any]) -> None:
 
 def test_samples_hang_on_seed_epoch_and_position(options: dict[str, Any]) -> None:
     dataset = UnpairedBlurDataset(options)
-    key = SampleKey(index=2, seed=1, epoch=1, position=1)
+    key = SampleKey(picture=2, seed=1, epoch=1, position=1)
     assert _same(dataset[key], dataset[key])
     for other in (key._replace(seed=2), key._replace(epoch=2), key._replace(position=2)):
         assert not torch.equal(dataset[key]['lq'], dataset[other]['lq'])

@@ -24,7 +24,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, old in ((demo.DEBLUR, 700), (demo.TRAIN, 750)):
             path = where / name
             text = path.read_text().replace('num_worker_per_gpu: 1', 'num_worker_per_gpu: 0')
-            for number in {old, options[name]['val']['val_freq'], options[name]['train']['scheduler'].get('start', old)}:
+            for number in {
+                old,
+                options[name]['val']['val_freq'],
+                options[name]['train']['scheduler'].get('start', old),
+            }:
                 text = re.sub(rf'(?<!\d){number}(?!\d)', '6' if number == old else '3', text)
             path.write_text(text)
             options[name]['train']['total_iter'] = 6

@@ -30,7 +30,9 @@ def test_names_and_gains() -> None:
 
 
 def test_metrics_that_need_ground_truth_wait_for_it() -> None:
-    scores = Scores({'psnr': {'type': 'calculate_psnr', 'crop_border': 0}, 'niqe': {'type': 'calculate_niqe', 'crop_border': 0}})
+    scores = Scores(
+        {'psnr': {'type': 'calculate_psnr', 'crop_border': 0}, 'niqe': {'type': 'calculate_niqe', 'crop_border': 0}}
+    )
     picture = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
     assert set(scores.of(picture, None)) == {'niqe'}
     assert set(scores.of(picture, picture // 2)) == {'psnr', 'niqe'}

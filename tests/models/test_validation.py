@@ -57,7 +57,13 @@ def options(options: Options, tmp_path: Path) -> Options:
 
 
 def _section(root: Path, name: str, paired: bool = True) -> Options:
-    section = {'name': name, 'phase': 'val', 'scale': 1, 'dataroot_lq': str(root / 'lq'), 'io_backend': {'type': 'disk'}}
+    section = {
+        'name': name,
+        'phase': 'val',
+        'scale': 1,
+        'dataroot_lq': str(root / 'lq'),
+        'io_backend': {'type': 'disk'},
+    }
     if paired:
         return {**section, 'type': 'PairedFolderDataset', 'dataroot_gt': str(root / 'gt')}
     listed = root / 'names.txt'
@@ -76,7 +82,8 @@ def test_restored_direct_and_gain(options: Options) -> None:
     section = options['datasets']['val']
     results = _validate(model, section)
     assert set(results) == {'psnr', 'psnr_direct', 'gain'}
-    restored, direct = [], []
+    restored: list[float] = []
+    direct: list[float] = []
     with torch.no_grad():
         for sample in build_dataset(section):
             lq, gt = sample['lq'][None], tensor2img([sample['gt']])
@@ -213,7 +220,7 @@ def test_tiles_give_nearly_the_untiled_figures(options: Options, tmp_path: Path)
     model = build_model(options)
     model.load_network(model.net_g, _saved(options, model), True, 'params')
     original = model.net_deblur.forward
-    model.net_deblur.forward = lambda x: sizes.append(x.shape[-2:]) or original(x)
+    model.net_deblur.forward = lambda x: sizes.append(x.shape[-2:]) or original(x)  # type: ignore[func-returns-value]
     tiled = _validate(model, options['datasets']['val'])
     assert max(max(size) for size in sizes) == 64
     assert tiled['psnr_direct'] == pytest.approx(whole['psnr_direct'], abs=0.1)
