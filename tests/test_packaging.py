@@ -68,6 +68,8 @@ def wheel(sources: Path) -> Path:
     name = run(sys.executable, '-c', build.format('build_sdist'), cwd=sources).splitlines()[-1]
     unpacked = sources.parent / 'unpacked'
     with tarfile.open(sources / 'dist' / name) as archive:
+        # the documented way for Pythons with and without filters
+        archive.extraction_filter = getattr(tarfile, 'data_filter', lambda member, path: member)
         archive.extractall(unpacked)
     (folder,) = unpacked.iterdir()
     (folder / 'dist').mkdir()

@@ -21,8 +21,14 @@ from b2b_basicsr.compat.option_checks import register_option_check
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
 from b2b_basicsr.data.unpaired_blur_dataset import UnpairedBlurDataset
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.losses.vgg_weights import DOWNLOAD, vgg_features
-from b2b_basicsr.models.blur2blur_options import TrainOptions, ValOptions, frozen_sections
+from b2b_basicsr.losses.vgg_weights import vgg_features
+from b2b_basicsr.models.blur2blur_options import (
+    LoggerOptions,
+    PathOptions,
+    TrainOptions,
+    ValOptions,
+    frozen_sections,
+)
 from b2b_basicsr.models.checkpoint import check_fit, read_state_dict
 from b2b_basicsr.models.scores import Scores
 
@@ -57,7 +63,9 @@ def _check_device(opt: Mapping[str, Any]) -> None:
         raise UserError(f'num_gpu: {wanted!r}; write 0 for the CPU, a number of GPUs, or auto')
     if wanted > there:
         raise UserError(f'num_gpu: {wanted} asked for, {there} there; set num_gpu: auto, or 0 for the CPU')
-    if wanted > 1 and not opt['dist']:
+    if opt['dist']:
+        raise UserError('--launcher: training on several devices is not supported yet; start one process without it')
+    if wanted > 1:
         raise UserError(
             f'num_gpu: {wanted} in one process would be DataParallel, which the gradient penalty does not go with; '
             'set num_gpu: 1 and choose the GPU by CUDA_VISIBLE_DEVICES'
@@ -86,16 +94,23 @@ def _construct(kind: Any, option_key: str, arguments: Mapping[str, Any]) -> Any:
 
 
 def _check_sections(opt: dict[str, Any]) -> None:
+    PathOptions.from_options('path', opt['path'])
     metrics: Mapping[str, Any] = {}
     if opt.get('val'):
         val = ValOptions.from_options('val', opt['val'])
+        # BasicSR's scripts read these two without a default.
+        opt['val'].setdefault('val_freq', val.val_freq)
+        opt['val'].setdefault('save_img', val.save_img)
         metrics = opt['val'].get('metrics') or {}
         for name, section in metrics.items():
             _registered(METRIC_REGISTRY, f'val:metrics:{name}', section['type'])
         if val.best is not None:
             _check_best(opt, val.best, Scores(metrics).names(bool(opt.get('network_deblur'))))
     if not opt['is_train']:
+        if not opt.get('val'):
+            raise UserError('val: missing; a test needs it: save_img, metrics or both')
         return
+    LoggerOptions.from_options('logger', opt['logger'])
     train = TrainOptions.from_options('train', opt['train'])
     if opt['datasets'].get('train', {}).get('type') != 'UnpairedBlurDataset':
         raise UserError(f'datasets:train: {_MODEL} trains on type: UnpairedBlurDataset')
@@ -113,7 +128,8 @@ def _check_sections(opt: dict[str, Any]) -> None:
             arguments = {key: value for key, value in section.items() if key != 'type'}
             if section['type'] != 'PerceptualLoss':
                 _construct(kind, f'train:{name}', arguments)
-            elif train.vgg_weights != DOWNLOAD:
+            else:
+                # A download, too, happens now: should it fail, nothing has been archived.
                 vgg_features(arguments.get('vgg_type', 'vgg19'), train.vgg_weights)
 
 
@@ -171,7 +187,7 @@ def _check_weights(opt: Mapping[str, Any], name: str, net: nn.Module, must: bool
 # ---------------------------------------------------------------------------------------------------- data
 
 
-def _check_dataset(phase: str, section: Mapping[str, Any]) -> None:
+def _check_dataset(phase: str, section: dict[str, Any]) -> None:
     key = f'datasets:{phase}'
     kind = _registered(DATASET_REGISTRY, key, section.get('type', ''))
     if kind is UnpairedBlurDataset:
@@ -186,7 +202,7 @@ def _with_bar(results: Iterator[None], total: int) -> Iterator[None]:
     yield from tqdm(results, total=total, desc='checking pictures', unit='', delay=2, leave=False, file=sys.stderr)
 
 
-def _check_validation_set(key: str, section: Mapping[str, Any]) -> None:
+def _check_validation_set(key: str, section: dict[str, Any]) -> None:
     """Folders and pictures of BasicSR's own sets; how they are matched is BasicSR's own."""
     if not section.get('name'):
         raise UserError(f'{key}:name: missing; validation results are logged under it')
@@ -206,7 +222,7 @@ def _check_validation_set(key: str, section: Mapping[str, Any]) -> None:
     for source in sources.values():
         for index in range(len(source)):
             source.size(index)
-    if len(sources) == 2 and section.get('scale', 1) != 1:
+    if len(sources) == 2 and section.setdefault('scale', 1) != 1:
         raise UserError(f'scale: {section["scale"]}; blurry and sharp pictures are of one size: set scale: 1')
 
 

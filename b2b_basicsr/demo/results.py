@@ -13,7 +13,7 @@ from basicsr.metrics import calculate_psnr, calculate_ssim
 from numpy.typing import NDArray
 
 _VALIDATION = re.compile(r'# gain:\s*(-?[\d.]+)')
-_ITERATION = re.compile(r'iter:\s*([\d,]+)')
+_ITERATION = re.compile(r'iter:\s*([\d,]+), lr')
 
 
 def read(path: Path) -> NDArray[np.uint8]:

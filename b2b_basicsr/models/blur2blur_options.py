@@ -105,6 +105,42 @@ class ValOptions(OptionSection):
         return self
 
 
+class LoggerOptions(OptionSection):
+    """``logger``."""
+
+    print_freq: Annotated[Whole | Number, Field(gt=0)]
+    save_checkpoint_freq: Annotated[Whole | Number, Field(gt=0)]
+    use_tb_logger: Flag
+    wandb: dict[str, Any] | None = None
+
+
+class PathOptions(OptionSection):
+    """``path``. BasicSR makes a folder of every key that it does not know."""
+
+    pretrain_network_g: str | None = None
+    pretrain_network_d: str | None = None
+    pretrain_network_k: str | None = None
+    pretrain_network_deblur: str | None = None
+    param_key_g: str | None = 'params'
+    param_key_d: str | None = 'params'
+    param_key_k: str | None = 'params'
+    param_key_deblur: str | None = 'params'
+    strict_load_g: Flag = True
+    strict_load_d: Flag = True
+    strict_load_k: Flag = True
+    strict_load_deblur: Flag = True
+    resume_state: str | None = None
+    ignore_resume_networks: list[str] | str | None = None
+
+    # Folders, which BasicSR's parser adds.
+    experiments_root: str | None = None
+    models: str | None = None
+    training_states: str | None = None
+    log: str | None = None
+    visualization: str | None = None
+    results_root: str | None = None
+
+
 def frozen_sections(options: dict[str, Any]) -> list[str]:
     """The ``network_*`` sections of an option file that are used and never trained."""
     return [key for key in ('network_k', 'network_deblur') if options.get(key)]

@@ -125,6 +125,8 @@ WRONG: list[tuple[Options, str]] = [
         },
         "train:vgg_weights: no file 'no.pth'",
     ),
+    ({'path__pretrain_netwrok_g': 'x'}, r'path:pretrain_netwrok_g: unknown key; did you mean pretrain_network_g'),
+    ({'logger__print_freq': ...}, 'logger:print_freq: missing'),
     # validation
     ({'val__best': 'lpips'}, "val:best: 'lpips' is no metric of val:metrics; there are gain, psnr, psnr_direct"),
     ({'val__best': 'other/psnr'}, "val:best: no validation set is named 'other'; there are test"),
@@ -204,6 +206,37 @@ def test_a_test_needs_the_translators_weights(
     assert (
         'path:pretrain_network_g: missing; give the weights of network_g (a test needs them)' in capsys.readouterr().err
     )
+
+
+def test_what_basicsr_reads_without_a_default_is_filled_in(
+    options: Options, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    del options['val']['save_img'], options['val']['val_freq'], options['scale']
+    opt = _parse(write(options), tmp_path)
+    assert opt['val']['save_img'] is False
+    assert opt['val']['val_freq'] == 5000
+    assert opt['datasets']['val']['scale'] == 1
+
+
+def test_vgg_that_cannot_be_downloaded_is_told_before_anything_is_created(
+    options: Options,
+    write: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from torchvision.models.vgg import VGG16_Weights
+
+    def offline(*args: Any, **kwargs: Any) -> None:
+        raise OSError('no network')
+
+    vgg = {'type': 'PerceptualLoss', 'layer_weights': {'relu2_2': 1.0}, 'vgg_type': 'vgg16'}
+    path = write(_with(options, train__perceptual_opt=vgg))
+    monkeypatch.setattr(VGG16_Weights, 'get_state_dict', offline)
+    with pytest.raises(SystemExit):
+        _parse(path, tmp_path)
+    assert 'error: train:vgg_weights: vgg16 could not be downloaded' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_weights_that_do_not_fit_pass_where_strict_load_is_off(
