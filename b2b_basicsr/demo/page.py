@@ -9,7 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import cv2
+import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
+from numpy.typing import NDArray
 
 from b2b_basicsr.demo.results import HeldOutPicture, Score, read
 
@@ -59,7 +61,13 @@ def write_page(
 
 def _cells(picture: HeldOutPicture) -> list[dict[str, str]]:
     named = [(field.name, getattr(picture, field.name)) for field in fields(picture) if field.name in LABELS]
-    return [{'label': LABELS[name], 'source': _embedded(path.read_bytes())} for name, path in named]
+    return [{'label': LABELS[name], 'source': _embedded(_as_jpeg(read(path)), 'jpeg')} for name, path in named]
+
+
+def _as_jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """Without visible loss; the PNG files themselves would make a page of 30 MB."""
+    _, encoded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 93])
+    return encoded.tobytes()
 
 
 def _plot(curve: Sequence[tuple[int, float]]) -> str:
@@ -74,8 +82,8 @@ def _plot(curve: Sequence[tuple[int, float]]) -> str:
     axes.grid(alpha=0.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=120)
-    return _embedded(buffer.getvalue())
+    return _embedded(buffer.getvalue(), 'png')
 
 
-def _embedded(png: bytes) -> str:
-    return f'data:image/png;base64,{base64.b64encode(png).decode("ascii")}'
+def _embedded(picture: bytes, kind: str) -> str:
+    return f'data:image/{kind};base64,{base64.b64encode(picture).decode("ascii")}'
