@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from b2b_basicsr.checks.late_errors import end_late_errors_in_one_line
 from b2b_basicsr.compat.option_checks import register_option_check
+from b2b_basicsr.data.lmdb_clients import close_lmdb_clients
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
 from b2b_basicsr.data.unpaired_blur_dataset import UnpairedBlurDataset
 from b2b_basicsr.errors import UserError
@@ -53,8 +54,11 @@ def check_options(opt: dict[str, Any], args: argparse.Namespace) -> None:
     if opt.get('model_type') == _MODEL:
         _check_sections(opt)
         _check_networks(opt)
-    for phase, section in opt['datasets'].items():
-        _check_dataset(phase, section)
+    try:
+        for phase, section in opt['datasets'].items():
+            _check_dataset(phase, section)
+    finally:
+        close_lmdb_clients()  # BasicSR's own data sets open the same databases
 
 
 def _check_device(opt: Mapping[str, Any]) -> None:

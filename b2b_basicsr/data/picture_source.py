@@ -13,6 +13,7 @@ from basicsr.utils import FileClient
 from PIL import Image, ImageOps
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from b2b_basicsr.data.lmdb_clients import read_lmdb
 from b2b_basicsr.errors import UserError
 
 _EXIF_ORIENTATION = 0x0112
@@ -35,8 +36,6 @@ class PictureSource:
         self.option_key = option_key
         self.root = Path(root).expanduser()
         self._backend = dict(io_backend)
-        self._client: Any = None
-        self._client_process = -1
         if not self.root.is_dir():
             raise UserError(f'{option_key}: no folder {root!r} (looked in {Path.cwd()}); give the path of a folder')
         self.names = self._list_lmdb() if self._backend.get('type') == 'lmdb' else self._list_folder()
@@ -91,15 +90,11 @@ class PictureSource:
         return stems
 
     def _bytes(self, index: int) -> bytes:
-        # An LMDB environment must not cross a fork, so every process opens its own.
-        if self._client is None or self._client_process != os.getpid():
-            backend = dict(self._backend)
-            if backend['type'] == 'lmdb':
-                backend.update(db_paths=[str(self.root)], client_keys=['pictures'])
-            self._client = FileClient(backend.pop('type'), **backend)
-            self._client_process = os.getpid()
-        where = self.names[index] if self._backend['type'] == 'lmdb' else self.path(index)
-        content = self._client.get(where, 'pictures')
+        options = {key: value for key, value in self._backend.items() if key != 'type'}
+        if self._backend['type'] == 'disk':
+            content = FileClient('disk', **options).get(self.path(index))
+        else:
+            content = read_lmdb(str(self.root), options, self.names[index])
         if content is None:
             raise UserError(f'{self.option_key}: {self.path(index)} is in meta_info.txt but not in the database')
         return bytes(content)

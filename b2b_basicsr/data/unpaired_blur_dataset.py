@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from b2b_basicsr.data.crop_augmentation import CropAugmentation
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
 from b2b_basicsr.data.positioned_sampler import PositionedSampler
 from b2b_basicsr.data.random_crop import RandomCrop, resized
@@ -81,6 +82,7 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
     def __init__(self, opt: Mapping[str, Any]) -> None:
         self.opt = opt
         self.settings = UnpairedBlurOptions.from_options(_SECTION, opt)
+        self._augmentation = self.settings.augment_opt or CropAugmentation()
         self.blur = self._source('dataroot_blur', first_share=True)
         self.sharp = self._source('dataroot_sharp', first_share=False) if self.settings.dataroot_sharp else None
         self.known = self._source('dataroot_known') if self.settings.dataroot_known else None
@@ -138,7 +140,7 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
         settings = self.settings
         base = resized(size, settings.resize)
         if source is self.blur or source is self.sharp:
-            scale = max(settings.augment_opt.draw_scale(generator), settings.gt_size / min(base))
+            scale = max(self._augmentation.draw_scale(generator), settings.gt_size / min(base))
             base = resized(size, settings.resize, scale)
         return RandomCrop.draw(base, settings.gt_size, generator)
 
@@ -165,7 +167,7 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
         generator = key.generator(name)
         if index is None:
             index = int(generator.integers(len(source)))
-        picture = self.settings.augment_opt.recolour(_as_floats(self._crop(source, index, generator)), generator)
+        picture = self._augmentation.recolour(_as_floats(self._crop(source, index, generator)), generator)
         return {name: _as_tensor(picture), f'{name}_path': source.path(index)}
 
     def _from_sharp(self, source: PictureSource, key: SampleKey) -> dict[str, Any]:
@@ -181,7 +183,7 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
         sample: dict[str, Any] = {}
         for name, picture in pictures.items():
             # The same colours for both: K is this very crop, blurred.
-            recoloured = self.settings.augment_opt.recolour(picture, key.generator('colours'))
+            recoloured = self._augmentation.recolour(picture, key.generator('colours'))
             sample |= {name: _as_tensor(recoloured), f'{name}_path': source.path(index)}
         return sample
 
@@ -202,7 +204,7 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
             ('known_sharp', sharp, sharp_index, clear),
         ):
             levels = _as_floats(orientation.apply(crop.cut(picture)))
-            recoloured = self.settings.augment_opt.recolour(levels, key.generator('colours'))
+            recoloured = self._augmentation.recolour(levels, key.generator('colours'))
             sample |= {name: _as_tensor(recoloured), f'{name}_path': source.path(index)}
         return sample
 

@@ -30,7 +30,7 @@ class UnpairedBlurOptions(OptionSection):
     dataroot_known_sharp: str | None = None
     dataroot_known: str | None = None
     synth_known_opt: CameraShake | None = None
-    augment_opt: CropAugmentation = CropAugmentation()
+    augment_opt: CropAugmentation | None = None
     ratio: Annotated[Number, Field(gt=0, lt=1)] | None = None
     resize: Annotated[Whole, Field(gt=0)] | None = None
     gt_size: Annotated[Whole, Field(gt=0), AfterValidator(_divisible_by_four)]

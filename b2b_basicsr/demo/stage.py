@@ -10,10 +10,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from b2b_basicsr.errors import UserError
+
 _ITERATION = re.compile(r'iter:\s*([\d,]+), lr')
 
 
-class StageError(RuntimeError):
+class StageError(UserError):
     """A stage ended with an error; its log is named."""
 
 

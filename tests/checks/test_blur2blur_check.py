@@ -218,6 +218,22 @@ def test_what_basicsr_reads_without_a_default_is_filled_in(
     assert opt['datasets']['val']['scale'] == 1
 
 
+def test_checked_lmdb_can_be_opened_by_basicsr(
+    options: Options, write: Callable[..., Path], tmp_path: Path, data: Path
+) -> None:
+    from basicsr.data import build_dataset
+    from basicsr.utils.lmdb_util import make_lmdb_from_imgs
+
+    for side in ('lq', 'gt'):
+        packed = tmp_path / f'{side}.lmdb'
+        names = [f'{index}.png' for index in range(3)]
+        make_lmdb_from_imgs(str(data / f'test_{side}'), str(packed), names, ['0', '1', '2'])
+        options['datasets']['val'][f'dataroot_{side}'] = str(packed)
+    options['datasets']['val']['io_backend'] = {'type': 'lmdb'}
+    opt = _parse(write(options), tmp_path)
+    assert build_dataset(opt['datasets']['val'])[1]['lq'].shape == (3, 40, 48)
+
+
 def test_vgg_that_cannot_be_downloaded_is_told_before_anything_is_created(
     options: Options,
     write: Callable[..., Path],

@@ -180,6 +180,42 @@ def test_check_pictures_reads_all_headers_and_decodes_some(options: dict[str, An
         dataset.check_pictures()
 
 
+def test_lmdb_gives_the_same_samples_through_workers(options: dict[str, Any]) -> None:
+    from basicsr.utils.lmdb_util import make_lmdb_from_imgs
+
+    plain = UnpairedBlurDataset(options)
+    for source in (plain.blur, plain.sharp):
+        assert source is not None
+        keys = [name.removesuffix('.png') for name in source.names]
+        make_lmdb_from_imgs(str(source.root), f'{source.root}.lmdb', source.names, keys)
+    packed = {key: f'{options[key]}.lmdb' for key in ('dataroot_blur', 'dataroot_sharp')}
+    dataset = UnpairedBlurDataset({**options, **packed, 'io_backend': {'type': 'lmdb'}})
+    dataset.check_pictures()
+    assert _same({'lq': dataset[1]['lq']}, {'lq': plain[1]['lq']})
+    sampler = PositionedSampler(dataset, 1, 0, seed=0)
+    for sample in DataLoader(dataset, sampler=sampler, num_workers=2, batch_size=1):
+        assert sample['lq_path'][0].startswith(packed['dataroot_blur'])
+    loaded = list(DataLoader(dataset, sampler=sampler, num_workers=2, batch_size=None))
+    assert all(_same(sample, dataset[key]) for sample, key in zip(loaded, sampler, strict=True))
+
+
+def test_b_and_s_can_be_shares_of_one_lmdb(options: dict[str, Any], make_pictures: MakePictures) -> None:
+    from basicsr.utils.lmdb_util import make_lmdb_from_imgs
+
+    root = make_pictures('one', [f'{i}.png' for i in range(4)])
+    make_lmdb_from_imgs(str(root), f'{root}.lmdb', [f'{i}.png' for i in range(4)], [str(i) for i in range(4)])
+    options |= {'dataroot_blur': f'{root}.lmdb', 'dataroot_sharp': f'{root}.lmdb', 'ratio': 0.5}
+    dataset = UnpairedBlurDataset({**options, 'io_backend': {'type': 'lmdb'}})
+    sample = dataset[1]
+    assert sample['lq_path'].endswith('one.lmdb/1')
+    assert sample['sharp_path'].endswith(('one.lmdb/2', 'one.lmdb/3'))
+
+
+def test_augmentation_can_be_turned_off_from_the_command_line(options: dict[str, Any]) -> None:
+    """``--force_yml datasets:train:augment_opt=~`` gives ``None``."""
+    assert _same(UnpairedBlurDataset({**options, 'augment_opt': None})[0], UnpairedBlurDataset(options)[0])
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
