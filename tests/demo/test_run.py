@@ -7,9 +7,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import b2b_basicsr.demo.run as demo
+from b2b_basicsr.demo import picture_sets
+from b2b_basicsr.demo.photographs import load
 from b2b_basicsr.errors import UserError
 
 
@@ -34,8 +37,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             options[name]['train']['total_iter'] = 6
         return options
 
+    def small(photographs: dict[str, Any]) -> dict[str, Any]:
+        return {name: np.ascontiguousarray(picture[::2, ::2]) for name, picture in load(photographs).items()}
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, '_lay_out_options', shortened)
+        patch.setattr(picture_sets, 'load', small)
         gain = demo.run_demo(target, seed=1)
     (target / 'pictures' / 'gain.txt').write_text(f'{gain:+.2f}')
     return target
