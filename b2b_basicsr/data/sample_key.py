@@ -18,7 +18,7 @@ class SampleKey(NamedTuple):
 
     Example:
         >>> key = SampleKey(picture=3, seed=10, epoch=0, position=7)
-        >>> key.generator('lq').integers(100) == key.generator('lq').integers(100)
+        >>> bool(key.generator('lq').random() == key.generator('lq').random())
         True
     """
 
