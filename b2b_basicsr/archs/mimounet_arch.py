@@ -186,6 +186,12 @@ class MIMOUNet(nn.Module):
         self.FAM2 = _AttentionMerge(2 * c)
         self.SCM2 = _ShallowFeatures(3, 2 * c)
 
+    def start_as_identity(self) -> None:
+        """Set the last convolutions to zero: the network returns its input at three sizes, until it is trained."""
+        for output in (*self.ConvsOut, self.feat_extract[5]):
+            for parameter in output.parameters():
+                nn.init.zeros_(parameter)
+
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Translate a picture.
 

@@ -6,6 +6,7 @@ Chen et al., "Simple Baselines for Image Restoration", ECCV 2022.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -141,6 +142,11 @@ class NAFNet(nn.Module):
             channels = width << level
             self.ups.append(nn.Sequential(nn.Conv2d(2 * channels, 4 * channels, 1, bias=False), nn.PixelShuffle(2)))
             self.decoders.append(nn.Sequential(*(NAFBlock(channels) for _ in range(blocks))))
+
+    def start_as_identity(self) -> None:
+        """Set the last convolution to zero: the network returns its input, until it is trained."""
+        nn.init.zeros_(self.ending.weight)
+        nn.init.zeros_(cast(torch.Tensor, self.ending.bias))
 
     def blocks_by_level(self) -> Iterator[tuple[int, NAFBlock]]:
         """Every block with its level: 0 works at full size, ``level`` at 1 / 2**level of it."""

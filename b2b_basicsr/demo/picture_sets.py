@@ -19,9 +19,8 @@ from b2b_basicsr.demo.photographs import BLURRY, HELD_OUT, SHARP, Photograph, lo
 KNOWN_PAIRS_OF_EACH = 8
 TAKES_OF_EACH = 6
 DEFOCUS_RADIUS = (1.5, 2.5)
-SHORTER_SIDE = 400
-SMALLEST_SIDE = 160
 SUB_IMAGE = 160
+SUB_IMAGES_OF_EACH = 8
 READ_NOISE = 0.001
 
 
@@ -41,11 +40,9 @@ def _levels(picture: NDArray[np.float32]) -> Photograph:
 
 
 def _takes(photograph: Photograph, count: int, generator: np.random.Generator, smallest: float) -> Iterator[Photograph]:
-    """The photograph at the size of all, and from farther away."""
-    largest = min(1.0, SHORTER_SIDE / min(photograph.shape[:2]))
+    """The photograph as it is, and from farther away."""
     for take in range(count):
-        scale = largest * generator.uniform(smallest, 1) if take else largest
-        scale = max(scale, SMALLEST_SIDE / min(photograph.shape[:2]))
+        scale = max(generator.uniform(smallest, 1) if take else 1.0, SUB_IMAGE / min(photograph.shape[:2]))
         size = (round(photograph.shape[1] * scale), round(photograph.shape[0] * scale))
         yield np.asarray(Image.fromarray(photograph).resize(size, Image.Resampling.BICUBIC))
 
@@ -54,8 +51,8 @@ def make_picture_sets(root: Path, known_blur: Mapping[str, Any], seed: int) -> N
     """Writes all sets below ``root``, 8-bit PNG.
 
     - ``known_blur`` and ``known_sharp``: the deblurrer's pairs, of S's photographs, varied in size and colour.
-      Training pictures are cut into sub-images after they have been blurred, as BasicSR's manuals advise: reading a
-      whole photograph for each small crop would take longer than the step.
+      Training pictures are sub-images, cut after they have been blurred, as BasicSR's manuals advise: reading a whole
+      photograph for each small crop would take longer than the step. Every photograph gives as many.
     - ``blurry`` (B, defocused) and ``sharp`` (S): the camera whose blur is unknown.
     - ``test_blurry`` and ``test_sharp``: held-out photographs with three strengths of the unknown blur.
     - ``test_known_blur`` and ``test_known_sharp``: the same photographs with the known blur.
@@ -78,13 +75,18 @@ def make_picture_sets(root: Path, known_blur: Mapping[str, Any], seed: int) -> N
             pair = (
                 _levels(colours.recolour(picture.astype(np.float32) / np.float32(255), generator)) if take else picture
             )
-            _save_sub_images(pair, root / 'known_sharp' / f'{name}_{take}')
-            _save_sub_images(_levels(shake.blur(pair, generator)), root / 'known_blur' / f'{name}_{take}')
+            blurred = _levels(shake.blur(pair, generator))
+            for part, square in enumerate(_squares(pair, generator)):
+                _save(pair[square], root / 'known_sharp' / f'{name}_{take}{part}.png')
+                _save(blurred[square], root / 'known_blur' / f'{name}_{take}{part}.png')
         for take, picture in enumerate(_takes(photograph, TAKES_OF_EACH, generator, 0.5)):
-            _save_sub_images(picture, root / 'sharp' / f'{name}_{take}')
+            for part, square in enumerate(_squares(picture, generator)):
+                _save(picture[square], root / 'sharp' / f'{name}_{take}{part}.png')
     for name, photograph in blurry.items():
         for take, picture in enumerate(_takes(photograph, TAKES_OF_EACH, generator, 0.5)):
-            _save_sub_images(defocused(picture, generator.uniform(*DEFOCUS_RADIUS)), root / 'blurry' / f'{name}_{take}')
+            blurred = defocused(picture, generator.uniform(*DEFOCUS_RADIUS))
+            for part, square in enumerate(_squares(picture, generator)):
+                _save(blurred[square], root / 'blurry' / f'{name}_{take}{part}.png')
     for name, photograph in held_out.items():
         for radius in np.linspace(*DEFOCUS_RADIUS, 3):
             file = f'{name}_defocus_{radius:.1f}px.png'
@@ -94,17 +96,13 @@ def make_picture_sets(root: Path, known_blur: Mapping[str, Any], seed: int) -> N
         _save(_levels(shake.blur(photograph, generator)), root / 'test_known_blur' / f'{name}.png')
 
 
-def _save_sub_images(picture: Photograph, stem: Path) -> None:
-    """Cuts a picture into squares that touch, the last ones flush with its border."""
+def _squares(picture: Photograph, generator: np.random.Generator) -> Iterator[tuple[slice, slice]]:
+    """Where sub-images are cut, at random."""
     height, width = picture.shape[:2]
-    for row, top in enumerate(_starts(height)):
-        for column, left in enumerate(_starts(width)):
-            part = picture[top : top + SUB_IMAGE, left : left + SUB_IMAGE]
-            _save(part, stem.with_name(f'{stem.name}_{row}{column}.png'))
-
-
-def _starts(length: int) -> list[int]:
-    return [*range(0, length - SUB_IMAGE, SUB_IMAGE), length - SUB_IMAGE]
+    for _ in range(SUB_IMAGES_OF_EACH):
+        top = int(generator.integers(height - SUB_IMAGE + 1))
+        left = int(generator.integers(width - SUB_IMAGE + 1))
+        yield slice(top, top + SUB_IMAGE), slice(left, left + SUB_IMAGE)
 
 
 def _save(picture: Photograph, path: Path) -> None:

@@ -122,6 +122,8 @@ class Blur2BlurModel(SRGANModel):
     def init_training_settings(self) -> None:
         """EMA, D, losses, optimisers and schedulers, by BasicSR; VGG's weights from where the option says."""
         train_opt = self.opt['train']
+        if train_opt.get('identity_start') and self.opt['path'].get('pretrain_network_g') is None:
+            self._start_as_identity()
         with vgg_weights(train_opt.get('vgg_weights', 'download')):
             super().init_training_settings()
         if hasattr(self, 'net_g_ema'):
@@ -134,6 +136,14 @@ class Blur2BlurModel(SRGANModel):
             raise UserError(f'train: no content loss; set at least one of {", ".join(criteria)}')
         for criterion in self.content_losses.values():
             criterion.to(memory_format=self._memory_format)
+
+    def _start_as_identity(self) -> None:
+        net_g = self.get_bare_model(self.net_g)
+        if not hasattr(net_g, 'start_as_identity'):
+            raise UserError(
+                f'train:identity_start: {type(net_g).__name__} cannot start as the identity; set it to false'
+            )
+        net_g.start_as_identity()
 
     def setup_schedulers(self) -> None:
         """BasicSR's schedulers, and ``LinearDecayLR``."""

@@ -64,6 +64,7 @@ class TrainOptions(OptionSection):
     vgg_weights: str = 'download'
     net_d_iters: Annotated[Whole, Field(gt=0)] = 1
     net_d_init_iters: Count = 0
+    identity_start: Flag = False
     amp: Literal['bf16'] | None = None
     channels_last: Flag = False
 

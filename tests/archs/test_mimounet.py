@@ -153,3 +153,13 @@ def test_bad_arguments_are_one_clear_line(arguments: dict[str, Any], option: str
     with pytest.raises(ValueError, match=f'^MIMOUNetPlus: {option} must be .*$') as caught:
         MIMOUNetPlus(**arguments)
     assert '\n' not in str(caught.value)
+
+
+def test_starts_as_identity_at_three_sizes() -> None:
+    net = MIMOUNet(num_res=1, base_channel=4)
+    net.start_as_identity()
+    x = torch.rand(1, 3, 16, 24)
+    quarter, half, full = net(x)
+    assert torch.equal(full, x)
+    assert torch.equal(half, x[..., ::2, ::2])
+    assert torch.equal(quarter, x[..., ::4, ::4])

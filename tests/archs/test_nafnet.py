@@ -187,3 +187,14 @@ def test_bad_arguments_are_one_clear_line(arguments: dict[str, Any], message: st
     with pytest.raises(ValueError, match=f'^NAFNet: {message}.*$') as caught:
         NAFNet(**arguments)
     assert '\n' not in str(caught.value)
+
+
+def test_starts_as_identity_and_learns() -> None:
+    net = NAFNet(width=4, enc_blk_nums=[1], dec_blk_nums=[1])
+    net.start_as_identity()
+    x = torch.rand(1, 3, 13, 16)
+    y = net(x)
+    assert torch.equal(y, x)
+    y.square().mean().backward()
+    assert net.ending.weight.grad is not None
+    assert net.ending.weight.grad.abs().sum() > 0

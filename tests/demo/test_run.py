@@ -82,7 +82,7 @@ def test_page_is_self_contained(folder: Path) -> None:
 def test_scenes_are_apart(folder: Path) -> None:
     def scenes(*folders: str) -> set[str]:
         names = (path.stem for name in folders for path in (folder / 'data' / name).iterdir())
-        return {re.sub(r'_(\d+_\d+|defocus.*)$', '', name) for name in names}
+        return {re.sub(r'_(\d+|defocus.*)$', '', name) for name in names}
 
     sets = [scenes('blurry'), scenes('sharp', 'known_sharp', 'known_blur'), scenes('test_blurry', 'test_known_blur')]
     assert [len(names) for names in sets] == [3, 5, 2]

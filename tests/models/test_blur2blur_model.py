@@ -196,6 +196,23 @@ def test_known_pairs_without_network_k(options: Options) -> None:
         model.feed_data({name: torch.rand(1, 3, 32, 32) for name in ('lq', 'sharp', 'known_blur', 'known_sharp')})
 
 
+def test_identity_start(options: Options, batch: Batch, tmp_path: Path) -> None:
+    options['train'] |= {'identity_start': True, 'ema_decay': 0.9}
+    model = build_model(options)
+    picture = batch(0)['lq']
+    for net in (model.net_g, model.net_g_ema):
+        assert torch.equal(net(picture)[-1], picture)
+    _step(model, batch(0), 1)
+    model.save(0, 1)
+    options['path']['pretrain_network_g'] = str(Path(options['path']['models'], 'net_g_1.pth'))
+    loaded = build_model(options)
+    assert torch.equal(_weights(loaded.net_g), _weights(model.net_g)), 'weights that are given stay'
+    options['network_g'] = {'type': 'MSRResNet', 'num_feat': 4, 'num_block': 1, 'upscale': 2}
+    options['path']['pretrain_network_g'] = None
+    with pytest.raises(UserError, match='MSRResNet cannot start as the identity'):
+        build_model(options)
+
+
 def test_no_content_loss(options: Options) -> None:
     for key in ('pixel_opt', 'perceptual_opt'):
         del options['train'][key]
