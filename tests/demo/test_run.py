@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def shortened(where: Path, seed: int) -> dict[str, dict[str, Any]]:
         options = original(where, seed)
-        for name, old in ((demo.DEBLUR, 600), (demo.TRAIN, 600)):
+        for name, old in ((demo.DEBLUR, 500), (demo.TRAIN, 500)):
             path = where / name
             text = path.read_text()
             for number in {
