@@ -65,8 +65,8 @@ class PatchGANDiscriminator(nn.Module):
         n_layers: Number of stride-2 convolutions, >= 1.
         norm: ``'instance'``, the reference's: instance norm without parameters or running statistics after every
             convolution but the first and the last. It hides a patch's contrast from the judge, hence part of the blur.
-            ``'none'``: no norm; the state-dict keys are the same. ``'spectral'``: every convolution is divided by its
-            largest singular value (Miyato et al., ICLR 2018); the keys are those of
+            ``'none'`` or ``None``: no norm; the state-dict keys are the same. ``'spectral'``: every convolution is
+            divided by its largest singular value (Miyato et al., ICLR 2018); the keys are those of
             ``torch.nn.utils.parametrizations.spectral_norm``.
         luma_highpass: ``None``: the judge sees the picture as it is. An odd N >= 3: it sees the luminance less its
             N x N box mean (mirrored at the borders), times 4, one channel. With few pictures in a set the judge soon
@@ -91,7 +91,7 @@ class PatchGANDiscriminator(nn.Module):
         num_in_ch: int = 3,
         num_feat: int = 64,
         n_layers: int = 3,
-        norm: str = 'instance',
+        norm: str | None = 'instance',
         luma_highpass: int | None = None,
     ) -> None:
         super().__init__()
@@ -99,6 +99,8 @@ class PatchGANDiscriminator(nn.Module):
         check_integer(name, 'num_in_ch', num_in_ch, 1)
         check_integer(name, 'num_feat', num_feat, 1)
         check_integer(name, 'n_layers', n_layers, 1)
+        if norm is None:  # what BasicSR's --force_yml makes of `none`
+            norm = 'none'
         if norm not in _NORMS:
             raise UserError(f'{name}: norm must be one of {", ".join(_NORMS)}, but is {norm!r}')
         if luma_highpass is not None:

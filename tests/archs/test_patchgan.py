@@ -218,3 +218,13 @@ def test_bad_arguments_are_one_clear_line(arguments: dict[str, Any], option: str
     with pytest.raises(ValueError, match=f'^PatchGANDiscriminator: {option} .*$') as caught:
         PatchGANDiscriminator(**arguments)
     assert '\n' not in str(caught.value)
+
+
+def test_none_is_no_norm() -> None:
+    """BasicSR's ``--force_yml network_d:norm=none`` gives ``None``."""
+    torch.manual_seed(0)
+    first = small_net(norm='none')
+    torch.manual_seed(0)
+    second = small_net(norm=None)
+    x = torch.rand(1, 3, 32, 32)
+    assert torch.equal(first(x), second(x))

