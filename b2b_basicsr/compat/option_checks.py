@@ -96,6 +96,9 @@ def _check_before_parsing(args: argparse.Namespace, is_train: bool) -> None:
     for key in ('datasets', 'path', *(('train', 'logger') if is_train else ())):
         if not isinstance(opt.get(key), dict):
             raise UserError(f'{args.opt}: {key}: must be there, a section of KEY: VALUE lines')
+    seed = opt.get('manual_seed')
+    if seed is not None and not (type(seed) is int and 0 <= seed < 2**32 - 4096):
+        raise UserError(f'{args.opt}: manual_seed: {seed!r} must be a whole number from 0 up, or ~')
     for phase, section in opt['datasets'].items():
         if not isinstance(section, dict):
             raise UserError(f'{args.opt}: datasets: {phase}: must be a section of KEY: VALUE lines')

@@ -33,6 +33,10 @@ class PictureSource:
     """
 
     def __init__(self, option_key: str, root: str, io_backend: Mapping[str, Any]) -> None:
+        if not isinstance(io_backend, Mapping) or 'type' not in io_backend:
+            raise UserError(
+                f'{option_key.rpartition(":")[0]}:io_backend: {io_backend!r}; write io_backend: {{type: disk}}'
+            )
         self.option_key = option_key
         self.root = Path(root).expanduser()
         self._backend = dict(io_backend)
@@ -118,13 +122,11 @@ class PictureSource:
         """
         try:
             with self._open(index) as picture:
-                width, height = picture.size
-                turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+                return _shown_size(picture)
         except UserError:
             raise
         except Exception as cause:  # Pillow's plugins raise whatever a broken file makes them raise
             raise self._unreadable(index, cause) from cause
-        return (height, width) if turned else (width, height)
 
     def read(self, index: int) -> Image.Image:
         """The decoded picture: 8-bit RGB, EXIF orientation applied.
@@ -141,6 +143,27 @@ class PictureSource:
             raise
         except Exception as cause:
             raise self._unreadable(index, cause) from cause
+
+
+def _shown_size(picture: Image.Image) -> tuple[int, int]:
+    width, height = picture.size
+    turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+    return (height, width) if turned else (width, height)
+
+
+def picture_size(option_key: str, path: str) -> tuple[int, int]:
+    """Width and height in pixels of the picture in one file, as it is shown.
+
+    Raises:
+        UserError: if the header cannot be read.
+    """
+    try:
+        with Image.open(path) as picture:
+            return _shown_size(picture)
+    except Exception as cause:
+        raise UserError(
+            f'{option_key}: {path} cannot be read as a picture ({cause}); mend it or take it out'
+        ) from cause
 
 
 def matched_pairs(first: PictureSource, second: PictureSource) -> list[tuple[int, int]]:

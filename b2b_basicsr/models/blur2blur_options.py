@@ -67,6 +67,7 @@ class TrainOptions(OptionSection):
     identity_start: Flag = False
     amp: Literal['bf16'] | None = None
     channels_last: Flag = False
+    compile: Literal[False] = False
 
     @model_validator(mode='after')
     def _whole(self) -> Self:

@@ -36,12 +36,15 @@ def read_state_dict(option_key: str, path: str, param_key: str | None) -> tuple[
     try:
         content = torch.load(file, map_location='cpu', weights_only=True)
     except Exception as cause:
-        reason = ' '.join(str(cause).split())[:160]
-        raise UserError(f'{option_key}: {str(path)!r} cannot be read as weights ({reason})') from cause
+        raise UserError(
+            f'{option_key}: {str(path)!r} cannot be read as weights: it is damaged, no checkpoint, or '
+            'holds objects that could run code'
+        ) from cause
     if not isinstance(content, Mapping):
         raise UserError(f'{option_key}: {str(path)!r} holds a {type(content).__name__}, no weights')
     part, state = PLAIN, content
-    for candidate in (param_key, 'params'):
+    fall_back = 'params' if param_key in (None, 'params', 'params_ema') else None
+    for candidate in (param_key, fall_back):
         if candidate is not None and isinstance(content.get(candidate), Mapping):
             part, state = candidate, content[candidate]
             break

@@ -205,7 +205,6 @@ def test_channels_last_and_bf16(norm: str) -> None:
     ('arguments', 'option'),
     [
         ({'norm': 'batch'}, 'norm'),
-        ({'norm': None}, 'norm'),
         ({'n_layers': 0}, 'n_layers'),
         ({'num_feat': 0}, 'num_feat'),
         ({'num_in_ch': 0}, 'num_in_ch'),

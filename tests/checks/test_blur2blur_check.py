@@ -127,7 +127,44 @@ WRONG: list[tuple[Options, str]] = [
     ),
     ({'path__pretrain_netwrok_g': 'x'}, r'path:pretrain_netwrok_g: unknown key; did you mean pretrain_network_g'),
     ({'logger__print_freq': ...}, 'logger:print_freq: missing'),
+    ({'model_type': 'Blur2blurModel'}, r"model_type: 'Blur2blurModel' is not registered; did you mean Blur2BlurModel"),
+    ({'name': '../evil'}, 'name: .* would leave the folder experiments'),
+    ({'netwrk_deblur': {}}, r'netwrk_deblur: unknown key; did you mean network_deblur'),
+    ({'manual_seed': -1}, 'manual_seed: -1 must be a whole number'),
+    ({'train__scheduler': {'type': 'MultiStepLR'}}, 'train:scheduler: MultiStepRestartLR: .*milestones'),
+    ({'train__optim_g__betass': [0.5, 0.9]}, 'train:optim_g: Adam: .*betass'),
+    ({'train__optim_g__betas': [0.5, 1.9]}, 'train:optim_g: Adam: .*beta'),
+    ({'train__gan_opt': {'type': 'L1Loss'}}, 'train:gan_opt:type: L1Loss is no GAN loss'),
+    (
+        {'train__pixel_opt': {'type': 'GANLoss', 'gan_type': 'hinge'}},
+        'train:pixel_opt:type: GANLoss is no content loss',
+    ),
+    ({'datasets__train__gt_size': 4}, 'network_.: .* cannot take a crop of gt_size 4'),
+    ({'datasets__train__gt_size': '32'}, "gt_size: '32'"),
+    (
+        {'network_g': {'type': 'MSRResNet', 'num_feat': 4, 'num_block': 1}},
+        'network_g: MSRResNet makes .* keeps the size',
+    ),
+    ({'network_d': {'type': 'NAFNet'}}, 'network_d: NAFNet gives 3 channels; a discriminator gives one score'),
+    ({'logger__wandb': {'project': 'x'}}, 'logger:wandb:project: wandb is not installed'),
+    ({'path__param_key_deblur': 'foo'}, "path:pretrain_network_deblur: .* no weights under 'foo'"),
     # validation
+    ({'datasets__val__type': None}, 'datasets:val:type: None is no name'),
+    ({'datasets__val__io_backend': 'disk'}, "datasets:val:io_backend: 'disk'; write io_backend"),
+    ({'datasets__val__dataroot_ql': 'x'}, r'datasets:val:dataroot_ql: unknown key; did you mean dataroot_lq'),
+    ({'datasets__vall': {'name': 'x'}}, 'datasets:vall: sections are named train, val'),
+    ({'datasets__val__dataroot_gt': 'small'}, 'measures 48x40, its sharp twin 20x40; pairs must be of one size'),
+    (
+        {'datasets__val__meta_info_file': 'wrong.txt'},
+        r"meta_info_file: 'wrong.txt' makes for .*nope\.png, which is not there",
+    ),
+    ({'datasets__val__meta_info_file': 'nothing.txt'}, "meta_info_file: 'nothing.txt' names no picture"),
+    ({'val__metrics__psnr__test_y_chanel': True}, 'val:metrics:psnr:test_y_chanel: calculate_psnr knows no such key'),
+    ({'val__metrics__psnr__crop_border': ...}, 'val:metrics:psnr:crop_border: missing; calculate_psnr needs it'),
+    (
+        {'datasets__val__type': 'SingleImageDataset', 'datasets__val__dataroot_gt': ...},
+        'val:best: psnr needs ground truth, and test has no dataroot_gt',
+    ),
     ({'val__best': 'lpips'}, "val:best: 'lpips' is no metric of val:metrics; there are gain, psnr, psnr_direct"),
     ({'val__best': 'other/psnr'}, "val:best: no validation set is named 'other'; there are test"),
     (
@@ -166,8 +203,22 @@ def _lay_out_wrong_things(root: Path) -> None:
         (root / folder / name).parent.mkdir(parents=True)
         Image.new('RGB', (48, 40)).save(root / folder / name)
     (root / 'broken' / '0.png').write_bytes(b'')
+    (root / 'small').mkdir()
+    for index in range(3):
+        Image.new('RGB', (20, 40)).save(root / 'small' / f'{index}.png')
+    (root / 'wrong.txt').write_text('nope.png (40,48,3)')
+    (root / 'nothing.txt').write_text('')
     torch.save({'params': PatchGANDiscriminator(num_feat=4).state_dict()}, root / 'd.pth')
     (root / 'text.pth').write_text('no weights')
+
+
+def test_validation_sets_need_names_of_their_own(
+    options: Options, write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options['datasets']['val_2'] = deepcopy(options['datasets']['val'])
+    with pytest.raises(SystemExit):
+        _parse(write(options), tmp_path)
+    assert "datasets:val_2:name: 'test' is the name of datasets:val, too" in capsys.readouterr().err
 
 
 def test_known_pairs_need_network_k(
