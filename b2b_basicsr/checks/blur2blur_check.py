@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from basicsr.models.lr_scheduler import CosineAnnealingRestartLR, MultiStepRestartLR
+from basicsr.utils.options import ordered_yaml
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY
 from torch import nn
 from tqdm import tqdm
@@ -68,7 +70,7 @@ def check_options(opt: dict[str, Any], args: argparse.Namespace) -> None:
     """
     end_late_errors_in_one_line()
     _check_names(opt)
-    _check_device(opt)
+    _check_device(opt, args)
     if opt.get('model_type') == _MODEL:
         _check_sections(opt)
         _check_networks(opt)
@@ -106,7 +108,7 @@ def _refuse_near_misses(prefix: str, section: Mapping[str, Any], known: Sequence
             raise UserError(f'{prefix}{key}: unknown key; did you mean {near[0]}?')
 
 
-def _check_device(opt: Mapping[str, Any]) -> None:
+def _check_device(opt: dict[str, Any], args: argparse.Namespace) -> None:
     wanted, there = opt['num_gpu'], torch.cuda.device_count()
     if not isinstance(wanted, int) or wanted < 0:
         raise UserError(f'num_gpu: {wanted!r}; write 0 for the CPU, a number of GPUs, or auto')
@@ -114,11 +116,24 @@ def _check_device(opt: Mapping[str, Any]) -> None:
         raise UserError(f'num_gpu: {wanted} asked for, {there} there; set num_gpu: auto, or 0 for the CPU')
     if opt['dist']:
         raise UserError('--launcher: training on several devices is not supported yet; start one process without it')
+    if wanted > 1 and _says_auto(args):
+        print(f'num_gpu: auto: one of {there} GPUs, since one process trains on one.', flush=True)
+        opt['num_gpu'] = wanted = 1
     if wanted > 1:
         raise UserError(
             f'num_gpu: {wanted} in one process would be DataParallel, which the gradient penalty does not go with; '
             'set num_gpu: 1 and choose the GPU by CUDA_VISIBLE_DEVICES'
         )
+
+
+def _says_auto(args: argparse.Namespace) -> bool:
+    """Whether the number of GPUs is BasicSR's, which puts all there are in the place of ``auto``."""
+    forced = [entry.partition('=')[2].strip() for entry in args.force_yml or () if entry.startswith('num_gpu')]
+    if forced:
+        return forced[-1] == 'auto'
+    with open(args.opt, encoding='utf-8') as file:
+        given = yaml.load(file, Loader=ordered_yaml()[0])['num_gpu']
+    return bool(given == 'auto')
 
 
 def _registered(registry: Any, option_key: str, name: Any) -> Any:

@@ -311,6 +311,9 @@ class Blur2BlurModel(SRGANModel):
         """Scores every picture of a set: restored, direct and gain; saves and logs what the options ask for."""
         dataset = dataloader.dataset
         dataset_name = dataset.opt['name']
+        if self.is_train and not isinstance(current_iter, str):
+            # BasicSR's loop ends one or more iterations beyond the last that it trained.
+            current_iter = min(current_iter, int(self.opt['train']['total_iter']))
         names = self._picture_names.setdefault(dataset_name, PictureNames(dataset.opt['dataroot_lq']))
         sums: dict[str, float] = {}
         counts: dict[str, int] = {}

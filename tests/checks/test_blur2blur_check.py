@@ -212,6 +212,26 @@ def _lay_out_wrong_things(root: Path) -> None:
     (root / 'text.pth').write_text('no weights')
 
 
+@pytest.mark.parametrize(('asked', 'passes'), [('auto', True), (2, False), (1, True)])
+def test_auto_is_one_gpu_of_several(
+    options: Options,
+    write: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: Any,
+    passes: bool,
+) -> None:
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    path = write({**options, 'num_gpu': asked})
+    if passes:
+        assert _parse(path, tmp_path)['num_gpu'] == 1
+        return
+    with pytest.raises(SystemExit):
+        _parse(path, tmp_path)
+    assert 'num_gpu: 2 in one process would be DataParallel' in capsys.readouterr().err
+
+
 def test_validation_sets_need_names_of_their_own(
     options: Options, write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

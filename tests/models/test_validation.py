@@ -158,6 +158,12 @@ def test_several_sets_and_best(options: Options, tmp_path: Path) -> None:
     assert best.exists()
 
 
+def test_last_validation_has_the_last_iterations_number(options: Options) -> None:
+    model = build_model(options)
+    _validate(model, options['datasets']['val'], options['train']['total_iter'] + 2)
+    assert model.best_metric_results['set']['psnr']['iter'] == options['train']['total_iter']
+
+
 def test_lower_can_be_better(options: Options) -> None:
     options['val']['metrics']['psnr']['better'] = 'lower'
     model = build_model(options)
@@ -174,10 +180,10 @@ def test_lower_can_be_better(options: Options) -> None:
 
 def test_pictures_of_the_same_name_do_not_collide(options: Options) -> None:
     model = build_model(options)
-    for iteration in (10, 20):
+    for iteration in (4, 5):
         _validate(model, options['datasets']['val'], iteration)
     root = Path(options['path']['visualization'], 'set')
-    names = ['direct', '10', '10_translated', '20', '20_translated']
+    names = ['direct', '4', '4_translated', '5', '5_translated']
     wanted = {f'scene{i}/frame/frame_{name}.png' for i in range(3) for name in names}
     assert {path.relative_to(root).as_posix() for path in root.rglob('*.png')} == wanted
 
