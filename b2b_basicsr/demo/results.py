@@ -12,8 +12,9 @@ import numpy as np
 from basicsr.metrics import calculate_psnr, calculate_ssim
 from numpy.typing import NDArray
 
+from b2b_basicsr.demo.stage import logged_iteration
+
 _VALIDATION = re.compile(r'# gain:\s*(-?[\d.]+)')
-_ITERATION = re.compile(r'iter:\s*([\d,]+), lr')
 
 
 def read(path: Path) -> NDArray[np.uint8]:
@@ -91,9 +92,9 @@ def gain_curve(log: Path) -> list[tuple[int, float]]:
     curve: list[tuple[int, float]] = []
     iteration = 0
     for line in log.read_text(encoding='utf-8').splitlines():
-        step, gain = _ITERATION.search(line), _VALIDATION.search(line)
-        if step:
-            iteration = int(step.group(1).replace(',', ''))
+        step, gain = logged_iteration(line), _VALIDATION.search(line)
+        if step is not None:
+            iteration = step
         elif gain and (not curve or curve[-1][0] != iteration):
             curve.append((iteration, float(gain.group(1))))
     return curve

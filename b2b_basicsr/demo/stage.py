@@ -19,6 +19,12 @@ class StageError(UserError):
     """A stage ended with an error; its log is named."""
 
 
+def logged_iteration(line: str) -> int | None:
+    """The iteration that a line of BasicSR's training log tells; ``None`` for any other line."""
+    found = _ITERATION.search(line)
+    return int(found.group(1).replace(',', '')) if found else None
+
+
 def run_stage(command: str, option_file: Path, folder: Path, *, title: str, iterations: int, log: Path) -> None:
     """Runs ``b2b train`` or ``b2b test`` and shows how far it is.
 
@@ -57,9 +63,9 @@ def run_stage(command: str, option_file: Path, folder: Path, *, title: str, iter
         for line in stage.stdout:
             kept.write(line)
             kept.flush()
-            found = _ITERATION.search(line)
-            if found and iterations:
-                bar.update(int(found.group(1).replace(',', '')) - bar.n)
+            iteration = logged_iteration(line)
+            if iteration is not None and iterations:
+                bar.update(iteration - bar.n)
         if stage.wait() == 0:
             bar.update((iterations or 1) - bar.n)
     if stage.returncode != 0:
