@@ -1,8 +1,9 @@
 """The networks. Importing this package registers them in BasicSR's ``ARCH_REGISTRY``."""
 
+from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
 from b2b_basicsr.archs.mimounet_arch import MIMOUNet, MIMOUNetPlus
 from b2b_basicsr.archs.nafnet_arch import NAFNet
 from b2b_basicsr.archs.nafnet_local_arch import NAFNetLocal
 from b2b_basicsr.archs.patchgan_arch import PatchGANDiscriminator
 
-__all__ = ['MIMOUNet', 'MIMOUNetPlus', 'NAFNet', 'NAFNetLocal', 'PatchGANDiscriminator']
+__all__ = ['KernelWizard', 'MIMOUNet', 'MIMOUNetPlus', 'NAFNet', 'NAFNetLocal', 'PatchGANDiscriminator']

@@ -27,16 +27,12 @@ from b2b_basicsr.data.picture_source import PictureSource, matched_pairs, pictur
 from b2b_basicsr.data.unpaired_blur_dataset import UnpairedBlurDataset
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.vgg_weights import vgg_features
-from b2b_basicsr.models.blur2blur_options import (
-    LoggerOptions,
-    PathOptions,
-    TrainOptions,
-    ValOptions,
-    frozen_sections,
-)
+from b2b_basicsr.models.blur2blur_options import PathOptions, TrainOptions, frozen_sections
 from b2b_basicsr.models.checkpoint import check_fit, read_state_dict
 from b2b_basicsr.models.lr_scheduler import LinearDecayLR
 from b2b_basicsr.models.scores import DIRECT, GAIN, Scores
+from b2b_basicsr.models.training_options import LoggerOptions
+from b2b_basicsr.models.val_options import ValOptions
 
 _MODEL = 'Blur2BlurModel'
 _TOP_LEVEL = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from basicsr.archs import build_network
 from basicsr.losses import build_loss
 from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils import get_root_logger, imwrite, tensor2img
-from basicsr.utils.dist_util import master_only
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,27 +20,20 @@ from tqdm import tqdm
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.gradient_penalty import gradient_penalty
 from b2b_basicsr.losses.vgg_weights import vgg_weights
-from b2b_basicsr.models.blur2blur_options import ValOptions, frozen_sections
-from b2b_basicsr.models.checkpoint import check_fit, read_state_dict, write_whole
-from b2b_basicsr.models.lr_scheduler import LinearDecayLR
+from b2b_basicsr.models.blur2blur_options import frozen_sections
+from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.picture_names import PictureNames
-from b2b_basicsr.models.scores import DIRECT, Scores
+from b2b_basicsr.models.placement import Placement
+from b2b_basicsr.models.scores import Scores
+from b2b_basicsr.models.training_files import TrainingFiles
+from b2b_basicsr.models.validation_record import ValidationRecord
 from b2b_basicsr.tiling import apply_tiled
 
 _CONTENT_LOSSES = {'perceptual_opt': 'l_g_percep', 'pixel_opt': 'l_g_pix', 'lpips_opt': 'l_g_lpips'}
 
 
-def _as_plain(value: Any) -> Any:
-    """Dicts, lists and numbers only, so that a checkpoint with it loads under ``weights_only=True``."""
-    if isinstance(value, Mapping):
-        return {str(key): _as_plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_plain(entry) for entry in value]
-    return value
-
-
 @MODEL_REGISTRY.register()
-class Blur2BlurModel(SRGANModel):
+class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGANModel):
     """Translates an unknown blur into a known one, unpaired. Blur2Blur, CVPR 2024, arXiv 2403.16205.
 
     One step: G(B) once; D's update (hinge on each scale, halved and added, and the gradient penalty on the full one);
@@ -61,15 +52,7 @@ class Blur2BlurModel(SRGANModel):
     frozen_networks = ('network_k', 'network_deblur')
 
     def __init__(self, opt: dict[str, Any]) -> None:
-        # Random numbers of the model do not hang on what BasicSR's loop draws from the global generator.
-        self.generator = torch.Generator().manual_seed(int(opt.get('manual_seed') or 0) + int(opt.get('rank', 0)))
-        train_opt = opt.get('train') or {}
-        self._amp = train_opt.get('amp') == 'bf16'
-        self._memory_format = torch.channels_last if train_opt.get('channels_last') else torch.contiguous_format
         super().__init__(opt)
-        logger = get_root_logger()
-        name = torch.cuda.get_device_name(self.device) if self.device.type == 'cuda' else ''
-        logger.info(f'Device: {self.device} {name or f"({torch.get_num_threads()} threads)"}')
         used = frozen_sections(opt)
         self.net_k = self._build_frozen('network_k') if self.is_train and 'network_k' in used else None
         self.net_deblur = self._build_frozen('network_deblur') if 'network_deblur' in used else None
@@ -87,35 +70,6 @@ class Blur2BlurModel(SRGANModel):
         param_key = self.opt['path'].get(f'param_key_{label}', 'params')
         self.load_network(net, path, self.opt['path'].get(f'strict_load_{label}', True), param_key)
         return net.to(memory_format=self._memory_format).to(self.device).eval().requires_grad_(False)
-
-    def model_to_device(self, net: nn.Module) -> nn.Module:
-        """BasicSR's own, in the memory format that ``channels_last`` asks for."""
-        moved: nn.Module = super().model_to_device(net.to(memory_format=self._memory_format))
-        return moved
-
-    def load_network(
-        self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params'
-    ) -> None:
-        """Loads weights safely (``weights_only``), from BasicSR's checkpoints or plain state dicts.
-
-        Args:
-            net: the network.
-            load_path: the file.
-            strict: refuse a file whose keys or shapes differ; otherwise load what fits, and log the rest.
-            param_key: ``params``, ``params_ema``, or ``None`` for a plain state dict.
-
-        Raises:
-            UserError: if the file is missing, unreadable, or (``strict``) another network's.
-        """
-        bare = self.get_bare_model(net)
-        where = 'path:pretrain_network'
-        weights, part = read_state_dict(where, load_path, param_key)
-        get_root_logger().info(f'Loading {type(bare).__name__} from {load_path}, with param key: [{part}].')
-        if strict:
-            check_fit(where, load_path, bare, weights)
-        else:
-            self._print_different_keys_loading(bare, weights, strict)
-        bare.load_state_dict(weights, strict=strict)
 
     # ------------------------------------------------------------------------------------------------ training
 
@@ -144,21 +98,6 @@ class Blur2BlurModel(SRGANModel):
                 f'train:identity_start: {type(net_g).__name__} cannot start as the identity; set it to false'
             )
         net_g.start_as_identity()
-
-    def setup_schedulers(self) -> None:
-        """BasicSR's schedulers, and ``LinearDecayLR``."""
-        section = dict(self.opt['train']['scheduler'])
-        if section.pop('type') != 'LinearDecayLR':
-            super().setup_schedulers()
-            return
-        total_iter = int(self.opt['train']['total_iter'])
-        self.schedulers += [LinearDecayLR(optimizer, total_iter=total_iter, **section) for optimizer in self.optimizers]
-
-    def _autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp)
-
-    def _to_device(self, picture: Tensor) -> Tensor:
-        return picture.to(self.device, memory_format=self._memory_format, non_blocking=True)
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
         """Takes a batch: ``lq`` and, in training, ``known``, or ``known_blur``, ``known_sharp`` and ``sharp``."""
@@ -254,9 +193,7 @@ class Blur2BlurModel(SRGANModel):
     # ------------------------------------------------------------------------------------------------ validation
 
     def _init_validation_settings(self) -> None:
-        self.val_settings = ValOptions.from_options('val', self.opt['val'])
-        self.scores = Scores(self.opt['val'].get('metrics') or {})
-        self.best_metric_results: dict[str, dict[str, dict[str, Any]]] = {}
+        self._init_record(Scores(self.opt['val'].get('metrics') or {}))
         self._direct_scores: dict[tuple[str, int], dict[str, float]] = {}
         self._picture_names: dict[str, PictureNames] = {}
         if self.net_deblur is None:
@@ -311,12 +248,9 @@ class Blur2BlurModel(SRGANModel):
         """Scores every picture of a set: restored, direct and gain; saves and logs what the options ask for."""
         dataset = dataloader.dataset
         dataset_name = dataset.opt['name']
-        if self.is_train and not isinstance(current_iter, str):
-            # BasicSR's loop ends one or more iterations beyond the last that it trained.
-            current_iter = min(current_iter, int(self.opt['train']['total_iter']))
+        current_iter = self._last_trained(current_iter)
         names = self._picture_names.setdefault(dataset_name, PictureNames(dataset.opt['dataroot_lq']))
-        sums: dict[str, float] = {}
-        counts: dict[str, int] = {}
+        values: list[dict[str, float]] = []
         bar = tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
         for index, data in enumerate(bar):
             gt = self._feed_validation(data)
@@ -332,10 +266,7 @@ class Blur2BlurModel(SRGANModel):
                 direct = pictures.get('direct')
                 self._direct_scores[place] = {} if direct is None else self.scores.of(direct, pictures.get('gt'))
             direct_scores = self._direct_scores[place] if self.net_deblur is not None else None
-            for metric, value in self.scores.beside(
-                self.scores.of(pictures['restored'], pictures.get('gt')), direct_scores
-            ).items():
-                sums[metric], counts[metric] = sums.get(metric, 0.0) + value, counts.get(metric, 0) + 1
+            values.append(self.scores.beside(self.scores.of(pictures['restored'], pictures.get('gt')), direct_scores))
             name = names.of(data['lq_path'][0])
             if save_img:
                 self._save_pictures(pictures, dataset_name, name, current_iter, with_direct=first_time)
@@ -345,10 +276,7 @@ class Blur2BlurModel(SRGANModel):
                     f'{dataset_name}/{name} ({" | ".join(pictures)})', strip, current_iter, dataformats='HWC'
                 )
             self.direct = None
-        self.metric_results = {metric: sums[metric] / counts[metric] for metric in sums}
-        if self.metric_results:
-            self._update_best(dataset_name, current_iter)
-            self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+        self._record(dataset_name, values, current_iter, tb_logger)
 
     def _pictures(self, gt: Tensor | None) -> dict[str, Any]:
         """What there is of lq, direct, translated, restored and gt, as BGR levels, uint8 [h, w, 3]."""
@@ -372,38 +300,6 @@ class Blur2BlurModel(SRGANModel):
             if with_direct:
                 imwrite(pictures['direct'], str(direct))
 
-    def _update_best(self, dataset_name: str, current_iter: int | str) -> None:
-        """Keeps the best values; where one of ``val: best`` is new, ``net_g_best.pth`` is written."""
-        record = self.best_metric_results.setdefault(dataset_name, {})
-        for metric, value in self.metric_results.items():
-            better = self.scores.better(metric)
-            kept = record.get(metric)
-            if kept is None or (value > kept['val'] if better == 'higher' else value < kept['val']):
-                record[metric] = {'better': better, 'val': value, 'iter': current_iter}
-                if self.is_train and (dataset_name, metric) == self._best_choice():
-                    get_root_logger().info(f'Best {metric} of {dataset_name} so far: {value:.4f}. Saving net_g_best.')
-                    self._save_net_g('best')
-
-    def _best_choice(self) -> tuple[str, str] | None:
-        """The validation set and the metric that choose ``net_g_best.pth``; the first set where none is named."""
-        if self.val_settings.best is None:
-            return None
-        first = next(section['name'] for phase, section in self.opt['datasets'].items() if phase.startswith('val'))
-        dataset_name, _, metric = self.val_settings.best.rpartition('/')
-        return (dataset_name or first, metric)
-
-    def _log_validation_metric_values(self, current_iter: int | str, dataset_name: str, tb_logger: Any) -> None:
-        lines = [f'Validation {dataset_name}']
-        for metric, value in self.metric_results.items():
-            line = f'\t # {metric}: {value:.4f}'
-            if self.is_train and not metric.endswith(DIRECT):
-                best = self.best_metric_results[dataset_name][metric]
-                line += f'\tBest: {best["val"]:.4f} @ {best["iter"]} iter'
-            lines.append(line)
-            if tb_logger:
-                tb_logger.add_scalar(f'metrics/{dataset_name}/{metric}', value, current_iter)
-        get_root_logger().info('\n'.join(lines))
-
     def get_current_visuals(self) -> OrderedDict[str, Tensor]:
         """``lq``, ``translated`` and ``result`` (restored) of the last picture, on the CPU."""
         named = {'lq': self.lq, 'translated': self.translated, 'result': self.output}
@@ -416,56 +312,3 @@ class Blur2BlurModel(SRGANModel):
         self._save_net_g(current_iter)
         self.save_network(self.net_d, 'net_d', current_iter)
         self.save_training_state(epoch, current_iter)
-
-    def _save_net_g(self, current_iter: int | str) -> None:
-        nets, keys = [self.net_g], ['params']
-        if hasattr(self, 'net_g_ema'):
-            nets, keys = [*nets, self.net_g_ema], [*keys, 'params_ema']
-        self.save_network(nets, 'net_g', current_iter, keys)
-
-    @master_only
-    def save_network(
-        self,
-        net: nn.Module | list[nn.Module],
-        net_label: str,
-        current_iter: int | str,
-        param_key: str | list[str] = 'params',
-    ) -> None:
-        """BasicSR's checkpoint (``params``, ``params_ema``) and, under ``network``, the network's option section.
-
-        Raises:
-            OSError: if the file cannot be written; the one before it stays whole.
-        """
-        label = 'latest' if current_iter == -1 else current_iter
-        nets = net if isinstance(net, list) else [net]
-        keys = param_key if isinstance(param_key, list) else [param_key]
-        content: dict[str, Any] = {
-            key: {
-                name: tensor.detach().cpu().contiguous()
-                for name, tensor in self.get_bare_model(one).state_dict().items()
-            }
-            for one, key in zip(nets, keys, strict=True)
-        }
-        content['network'] = _as_plain(self.opt[net_label.replace('net_', 'network_')])
-        write_whole(content, Path(self.opt['path']['models'], f'{net_label}_{label}.pth'))
-
-    @master_only
-    def save_training_state(self, epoch: int, current_iter: int) -> None:
-        """BasicSR's state, and what ours adds: the model's generator and the best values so far."""
-        if current_iter == -1:
-            return
-        state = {
-            'epoch': epoch,
-            'iter': current_iter,
-            'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
-            'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
-            'generator': self.generator.get_state(),
-            'best_metric_results': getattr(self, 'best_metric_results', {}),
-        }
-        write_whole(state, Path(self.opt['path']['training_states'], f'{current_iter}.state'))
-
-    def resume_training(self, resume_state: Mapping[str, Any]) -> None:
-        """Optimisers and schedulers by BasicSR, and what ours adds."""
-        super().resume_training(resume_state)
-        self.generator.set_state(resume_state['generator'].cpu())
-        self.best_metric_results = dict(resume_state['best_metric_results'])

@@ -4,41 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from b2b_basicsr.models.training_options import Count, OptimizerOptions, SchedulerOptions, TypedSection
 from b2b_basicsr.options.section import Flag, Number, OptionSection, Whole
-
-Positive = Annotated[Number, Field(gt=0)]
-Count = Annotated[Whole, Field(ge=0)]
-
-
-class TypedSection(OptionSection):
-    """A section whose ``type`` names something registered, which checks the other keys."""
-
-    model_config = ConfigDict(extra='allow')
-
-    type: str
-
-
-class OptimizerOptions(TypedSection):
-    """``train: optim_g`` and ``optim_d``."""
-
-    lr: Positive
-    weight_decay: Annotated[Number, Field(ge=0)] = 0
-    betas: tuple[Number, Number] = (0.9, 0.999)
-
-
-class SchedulerOptions(TypedSection):
-    """``train: scheduler``: BasicSR's, or ``LinearDecayLR``."""
-
-    start: Count | None = None
-
-    @model_validator(mode='after')
-    def _start_of_decay(self) -> Self:
-        if self.type == 'LinearDecayLR' and self.start is None:
-            raise ValueError('LinearDecayLR needs start: the last iteration at the full learning rate')
-        return self
 
 
 class GradientPenaltyOptions(OptionSection):
@@ -78,42 +48,6 @@ class TrainOptions(OptionSection):
         if self.scheduler.start is not None and self.scheduler.start >= self.total_iter:
             raise ValueError(f'scheduler:start ({self.scheduler.start}) is not before total_iter ({self.total_iter})')
         return self
-
-
-class MetricOptions(TypedSection):
-    """One entry of ``val: metrics``."""
-
-    better: Literal['higher', 'lower'] = 'higher'
-
-
-class ValOptions(OptionSection):
-    """``val``."""
-
-    val_freq: Annotated[Whole | Number, Field(gt=0)] = 5000
-    save_img: Flag = False
-    suffix: str | None = None
-    pbar: Flag = False
-    metrics: dict[str, MetricOptions] | None = None
-    best: str | None = None
-    crop: Annotated[Whole, Field(gt=0)] | None = None
-    tile: Annotated[Whole, Field(ge=64)] | None = None
-    tile_overlap: Count = 32
-    tb_pictures: Count = 4
-
-    @model_validator(mode='after')
-    def _fits(self) -> Self:
-        if self.tile is not None and self.tile_overlap >= self.tile:
-            raise ValueError(f'tile_overlap ({self.tile_overlap}) must be less than tile ({self.tile})')
-        return self
-
-
-class LoggerOptions(OptionSection):
-    """``logger``."""
-
-    print_freq: Annotated[Whole | Number, Field(gt=0)]
-    save_checkpoint_freq: Annotated[Whole | Number, Field(gt=0)]
-    use_tb_logger: Flag
-    wandb: dict[str, Any] | None = None
 
 
 class PathOptions(OptionSection):

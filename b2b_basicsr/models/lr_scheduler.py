@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from basicsr.models.base_model import BaseModel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -36,3 +37,16 @@ class LinearDecayLR(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """Where the schedule stands; not its shape, so that a training can be resumed with a longer ``total_iter``."""
         return {'last_epoch': self.last_epoch, 'base_lrs': self.base_lrs}
+
+
+class Schedules(BaseModel):
+    """Mixin of BasicSR's models: ``train: scheduler`` may be ``LinearDecayLR``, too."""
+
+    def setup_schedulers(self) -> None:
+        """BasicSR's schedulers, and ``LinearDecayLR``."""
+        section = dict(self.opt['train']['scheduler'])
+        if section.pop('type') != 'LinearDecayLR':
+            super().setup_schedulers()
+            return
+        total_iter = int(self.opt['train']['total_iter'])
+        self.schedulers += [LinearDecayLR(optimizer, total_iter=total_iter, **section) for optimizer in self.optimizers]

@@ -1,4 +1,4 @@
-"""Metrics of a restored picture beside those of the same picture deblurred directly."""
+"""Metrics of a result beside those of a baseline: deblurred after translation, say, and deblurred directly."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ Levels = NDArray[np.uint8]
 class Scores:
     """The metrics of an option file's ``val: metrics``.
 
-    For every metric ``m`` the restored picture's value stands under ``m``, the directly deblurred one's under
-    ``m_direct``. For PSNR there is the gain, ``m - m_direct``: under ``gain`` for the first PSNR entry, under
+    For every metric ``m`` the result's value stands under ``m``, the baseline's under ``m_direct`` (or with another
+    ``baseline``). For PSNR there is the gain, their difference: under ``gain`` for the first PSNR entry, under
     ``gain_m`` for any other.
 
     Args:
         metrics: entry name -> BasicSR's metric section (``type`` and the metric's own keys).
+        baseline: what is put behind the name of a baseline's value.
     """
 
-    def __init__(self, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, metrics: Mapping[str, Mapping[str, Any]], baseline: str = DIRECT) -> None:
+        self._baseline = baseline
         self._options = {
             name: {key: value for key, value in section.items() if key != 'better'} for name, section in metrics.items()
         }
@@ -54,23 +56,31 @@ class Scores:
             if gt is not None or name not in self._needs_gt
         }
 
-    def beside(self, restored: Mapping[str, float], direct: Mapping[str, float] | None) -> dict[str, float]:
-        """One picture's values under the names above; ``direct`` is ``None`` where there is no deblurrer."""
-        values = dict(restored)
-        for name, value in (direct or {}).items():
-            values[name + DIRECT] = value
+    def beside(self, result: Mapping[str, float], baseline: Mapping[str, float] | None) -> dict[str, float]:
+        """One picture's values under the names above; ``baseline`` is ``None`` where there is none."""
+        values = dict(result)
+        for name, value in (baseline or {}).items():
+            values[name + self._baseline] = value
         for name, gain in self._gains.items():
-            if direct is not None and name in restored:
-                values[gain] = restored[name] - direct[name]
+            if baseline is not None and name in result:
+                values[gain] = result[name] - baseline[name]
         return values
 
-    def names(self, deblurs: bool) -> set[str]:
+    def names(self, with_baseline: bool) -> set[str]:
         """Every name under which a value can stand."""
         names = set(self._options)
-        if deblurs:
-            names |= {name + DIRECT for name in self._options} | set(self._gains.values())
+        if with_baseline:
+            names |= {name + self._baseline for name in self._options} | set(self._gains.values())
         return names
+
+    def is_baseline(self, name: str) -> bool:
+        """Whether a name stands for a baseline's value."""
+        return name.endswith(self._baseline)
+
+    def needs_gt(self, name: str) -> bool:
+        """Whether a value hangs on the ground truth."""
+        return name in self._gains.values() or name.removesuffix(self._baseline) in self._needs_gt
 
     def better(self, name: str) -> str:
         """``higher`` or ``lower``, as the entry says; a gain is better higher."""
-        return self._better.get(name.removesuffix(DIRECT), 'higher')
+        return self._better.get(name.removesuffix(self._baseline), 'higher')

@@ -8,6 +8,8 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from b2b_basicsr import archs
 
 
-@pytest.mark.parametrize('name', ['MIMOUNet', 'MIMOUNetPlus', 'NAFNet', 'NAFNetLocal', 'PatchGANDiscriminator'])
+@pytest.mark.parametrize(
+    'name', ['KernelWizard', 'MIMOUNet', 'MIMOUNetPlus', 'NAFNet', 'NAFNetLocal', 'PatchGANDiscriminator']
+)
 def test_registered(name: str) -> None:
     assert ARCH_REGISTRY.get(name) is getattr(archs, name)

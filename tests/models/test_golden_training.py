@@ -9,15 +9,37 @@ import numpy as np
 import pytest
 import torch
 
+from b2b_basicsr.archs import KernelWizard
 from b2b_basicsr.models import Blur2BlurModel
-from tests.golden_recipe import GOLDEN_DIR, fill_weights, golden_input, load_golden, relative_error
+from tests.golden_recipe import GOLDEN_DIR, assert_golden, fill_weights, golden_input, load_golden, relative_error
 
 TOLERANCES = (2e-4, 1e-2, 2e-2)
 
 
-@pytest.mark.parametrize(('name', 'penalty'), [('training_steps', 1e-4), ('training_steps_no_penalty', None)])
+@pytest.fixture(scope='module')
+def golden_network_k(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kernel network's known weights in a file as it was published: a plain state dict with a prefix."""
+    path = tmp_path_factory.mktemp('golden') / 'GOPRO_woVAE.pth'
+    torch.save({f'module.{key}': value for key, value in fill_weights(KernelWizard()).state_dict().items()}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('name', 'penalty', 'with_network_k'),
+    [
+        ('training_steps', 1e-4, False),
+        ('training_steps_no_penalty', None, False),
+        ('training_steps', 1e-4, True),
+    ],
+)
 def test_golden_training_steps(
-    options: dict[str, Any], golden_vgg16: Path, monkeypatch: pytest.MonkeyPatch, name: str, penalty: float | None
+    options: dict[str, Any],
+    golden_vgg16: Path,
+    golden_network_k: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    penalty: float | None,
+    with_network_k: bool,
 ) -> None:
     options |= {'network_g': {'type': 'MIMOUNet'}, 'network_d': {'type': 'PatchGANDiscriminator'}}
     del options['train']['pixel_opt']
@@ -34,6 +56,9 @@ def test_golden_training_steps(
         'gan_opt': {'type': 'GANLoss', 'gan_type': 'hinge', 'loss_weight': 1.0},
         'gp_opt': penalty and {'weight': penalty},
     }
+    if with_network_k:
+        options['network_k'] = {'type': 'KernelWizard'}
+        options['path']['pretrain_network_k'] = str(golden_network_k)
     monkeypatch.setattr(Blur2BlurModel, '_draw_alpha', lambda self, count: torch.full((count, 1, 1, 1), 0.5))
     model = Blur2BlurModel(options)
     for net in (model.net_g, model.net_d):
@@ -41,8 +66,12 @@ def test_golden_training_steps(
     _, golden = load_golden(name)
     with np.load(GOLDEN_DIR / 'training_steps_known.npz') as known:
         for step, tolerance in enumerate(TOLERANCES):
-            lq = golden_input([1, 3, 256, 256], 100 + 4 * step)
-            model.feed_data({'lq': lq, 'known': torch.from_numpy(known[f'step{step}'])})
+            names = ('lq', 'sharp', 'known_blur', 'known_sharp')
+            batch = {key: golden_input([1, 3, 256, 256], 100 + 4 * step + place) for place, key in enumerate(names)}
+            if not with_network_k:
+                batch = {'lq': batch['lq'], 'known': torch.from_numpy(known[f'step{step}'])}
+            model.feed_data(batch)
+            assert_golden(model.known, known[f'step{step}'])
             model.optimize_parameters(step + 1)
             log = model.get_current_log()
             total = (log['l_d_real'] + log['l_d_fake']) / 2 + log.get('l_d_gp', 0)

@@ -14,8 +14,8 @@ def test_names_and_gains() -> None:
             'psnr_y': {'type': 'calculate_psnr', 'crop_border': 0, 'test_y_channel': True},
         }
     )
-    assert scores.names(deblurs=False) == {'ssim', 'psnr', 'psnr_y'}
-    assert scores.names(deblurs=True) - scores.names(deblurs=False) == {
+    assert scores.names(with_baseline=False) == {'ssim', 'psnr', 'psnr_y'}
+    assert scores.names(with_baseline=True) - scores.names(with_baseline=False) == {
         'ssim_direct',
         'psnr_direct',
         'psnr_y_direct',

@@ -1,0 +1,50 @@
+"""The parts of ``train`` and ``logger`` that our models have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import Self
+
+from b2b_basicsr.options.section import Flag, Number, OptionSection, Whole
+
+Positive = Annotated[Number, Field(gt=0)]
+Count = Annotated[Whole, Field(ge=0)]
+
+
+class TypedSection(OptionSection):
+    """A section whose ``type`` names something registered, which checks the other keys."""
+
+    model_config = ConfigDict(extra='allow')
+
+    type: str
+
+
+class OptimizerOptions(TypedSection):
+    """``train: optim_g`` and ``optim_d``."""
+
+    lr: Positive
+    weight_decay: Annotated[Number, Field(ge=0)] = 0
+    betas: tuple[Number, Number] = (0.9, 0.999)
+
+
+class SchedulerOptions(TypedSection):
+    """``train: scheduler``: BasicSR's, or ``LinearDecayLR``."""
+
+    start: Count | None = None
+
+    @model_validator(mode='after')
+    def _start_of_decay(self) -> Self:
+        if self.type == 'LinearDecayLR' and self.start is None:
+            raise ValueError('LinearDecayLR needs start: the last iteration at the full learning rate')
+        return self
+
+
+class LoggerOptions(OptionSection):
+    """``logger``."""
+
+    print_freq: Annotated[Whole | Number, Field(gt=0)]
+    save_checkpoint_freq: Annotated[Whole | Number, Field(gt=0)]
+    use_tb_logger: Flag
+    wandb: dict[str, Any] | None = None

@@ -1,0 +1,83 @@
+"""What a validation found: its means, the best values so far, and the checkpoint of the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from basicsr.models.base_model import BaseModel
+from basicsr.utils import get_root_logger
+
+from b2b_basicsr.models.scores import Scores
+from b2b_basicsr.models.val_options import ValOptions
+
+
+class ValidationRecord(BaseModel):
+    """Mixin of BasicSR's models: settings and scores of a validation, ``val: best`` and the log.
+
+    Expects ``_save_net_g`` of :class:`~b2b_basicsr.models.training_files.TrainingFiles`.
+    """
+
+    val_settings: ValOptions
+    scores: Scores
+    best_metric_results: dict[str, dict[str, dict[str, Any]]]
+    metric_results: dict[str, float]
+
+    def _init_record(self, scores: Scores) -> None:
+        self.val_settings = ValOptions.from_options('val', self.opt['val'])
+        self.scores = scores
+        self.best_metric_results = {}
+
+    def _last_trained(self, current_iter: int | str) -> int | str:
+        """The iteration that a validation stands for: BasicSR's loop ends beyond the last one that it trained."""
+        if self.is_train and not isinstance(current_iter, str):
+            return min(current_iter, int(self.opt['train']['total_iter']))
+        return current_iter
+
+    def _record(
+        self, dataset_name: str, values: Sequence[Mapping[str, float]], current_iter: int | str, tb_logger: Any
+    ) -> None:
+        """Takes the values of every picture: logs their means, keeps the best, and saves the best network."""
+        found: dict[str, list[float]] = {}
+        for picture in values:
+            for metric, value in picture.items():
+                found.setdefault(metric, []).append(value)
+        self.metric_results = {metric: sum(column) / len(column) for metric, column in found.items()}
+        if self.metric_results:
+            self._update_best(dataset_name, current_iter)
+            self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+
+    def _update_best(self, dataset_name: str, current_iter: int | str) -> None:
+        """Keeps the best values; where one of ``val: best`` is new, ``net_g_best.pth`` is written."""
+        record = self.best_metric_results.setdefault(dataset_name, {})
+        for metric, value in self.metric_results.items():
+            better = self.scores.better(metric)
+            kept = record.get(metric)
+            if kept is None or (value > kept['val'] if better == 'higher' else value < kept['val']):
+                record[metric] = {'better': better, 'val': value, 'iter': current_iter}
+                if self.is_train and (dataset_name, metric) == self._best_choice():
+                    get_root_logger().info(f'Best {metric} of {dataset_name} so far: {value:.4f}. Saving net_g_best.')
+                    self._save_net_g('best')
+
+    def _save_net_g(self, current_iter: int | str) -> None:
+        raise NotImplementedError
+
+    def _best_choice(self) -> tuple[str, str] | None:
+        """The validation set and the metric that choose ``net_g_best.pth``; the first set where none is named."""
+        if self.val_settings.best is None:
+            return None
+        first = next(section['name'] for phase, section in self.opt['datasets'].items() if phase.startswith('val'))
+        dataset_name, _, metric = self.val_settings.best.rpartition('/')
+        return (dataset_name or first, metric)
+
+    def _log_validation_metric_values(self, current_iter: int | str, dataset_name: str, tb_logger: Any) -> None:
+        lines = [f'Validation {dataset_name}']
+        for metric, value in self.metric_results.items():
+            line = f'\t # {metric}: {value:.4f}'
+            if self.is_train and not self.scores.is_baseline(metric):
+                best = self.best_metric_results[dataset_name][metric]
+                line += f'\tBest: {best["val"]:.4f} @ {best["iter"]} iter'
+            lines.append(line)
+            if tb_logger:
+                tb_logger.add_scalar(f'metrics/{dataset_name}/{metric}', value, current_iter)
+        get_root_logger().info('\n'.join(lines))
