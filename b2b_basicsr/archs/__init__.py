@@ -1,5 +1,8 @@
 """The networks. Importing this package registers them in BasicSR's ``ARCH_REGISTRY``."""
 
+# First, and whole: importing it imports all of ours, which it must not find half imported.
+import basicsr  # noqa: F401
+
 from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
 from b2b_basicsr.archs.mimounet_arch import MIMOUNet, MIMOUNetPlus
 from b2b_basicsr.archs.nafnet_arch import NAFNet

@@ -1,5 +1,8 @@
 """Losses that BasicSR lacks. Importing this package registers them in BasicSR's ``LOSS_REGISTRY``."""
 
+# First, and whole: importing it imports all of ours, which it must not find half imported.
+import basicsr  # noqa: F401
+
 from b2b_basicsr.losses.block_mean_loss import BlockMeanLoss
 from b2b_basicsr.losses.gradient_penalty import gradient_penalty
 from b2b_basicsr.losses.psnr_loss import PSNRLoss

@@ -153,7 +153,7 @@ WRONG: list[tuple[Options, str]] = [
     ({'datasets__val__io_backend': 'disk'}, "datasets:val:io_backend: 'disk'; write io_backend"),
     ({'datasets__val__dataroot_ql': 'x'}, r'datasets:val:dataroot_ql: unknown key; did you mean dataroot_lq'),
     ({'datasets__vall': {'name': 'x'}}, 'datasets:vall: sections are named train, val'),
-    ({'datasets__val__dataroot_gt': 'small'}, 'measures 48x40, its sharp twin 20x40; pairs must be of one size'),
+    ({'datasets__val__dataroot_gt': 'small'}, r'measures 48x40, its sharp twin \S+ 20x40; pairs must be of one size'),
     (
         {'datasets__val__meta_info_file': 'wrong.txt'},
         r"meta_info_file: 'wrong.txt' makes for .*nope\.png, which is not there",
@@ -346,16 +346,28 @@ def test_other_peoples_option_files_are_left_alone(
 def test_shipped_option_files_are_known_to_the_schema(tmp_path: Path) -> None:
     """Every key of every shipped file passes; what is missing here is the data that they name."""
     from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
-    from b2b_basicsr.models.blur2blur_options import TrainOptions, ValOptions
+    from b2b_basicsr.models.blur2blur_options import PathOptions, TrainOptions
+    from b2b_basicsr.models.kernel_wizard_options import KernelPathOptions, KernelTrainOptions
+    from b2b_basicsr.models.val_options import ValOptions
     from b2b_basicsr.shipped_options import shipped_option_files
 
-    ours = [yaml.safe_load(_plain_floats(file)) for file in shipped_option_files()]
-    ours = [opt for opt in ours if opt['model_type'] == 'Blur2BlurModel' and 'train' in opt]
-    assert ours
-    for opt in ours:
-        UnpairedBlurOptions.from_options('datasets:train', opt['datasets']['train'])
-        TrainOptions.from_options('train', opt['train'])
+    seen = set()
+    for file in shipped_option_files():
+        opt = yaml.safe_load(_plain_floats(file))
+        kind = opt['model_type']
+        if kind not in ('Blur2BlurModel', 'KernelWizardModel'):
+            continue
+        seen.add((kind, 'train' in opt))
+        (PathOptions if kind == 'Blur2BlurModel' else KernelPathOptions).from_options('path', opt['path'])
         ValOptions.from_options('val', opt['val'])
+        if 'train' not in opt:
+            continue
+        if kind == 'Blur2BlurModel':
+            TrainOptions.from_options('train', opt['train'])
+            UnpairedBlurOptions.from_options('datasets:train', opt['datasets']['train'])
+        else:
+            KernelTrainOptions.from_options('train', opt['train'])
+    assert seen == {('Blur2BlurModel', True), ('Blur2BlurModel', False), ('KernelWizardModel', True)}
 
 
 def _plain_floats(file: Path) -> str:

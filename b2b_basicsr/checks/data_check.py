@@ -1,0 +1,170 @@
+"""Data sets of an option file: folders, pictures and pairs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from basicsr.utils.registry import DATASET_REGISTRY
+from tqdm import tqdm
+
+from b2b_basicsr.checks.registered import refuse_near_misses, registered
+from b2b_basicsr.data.picture_source import PictureSource, matched_pairs, picture_size
+from b2b_basicsr.data.unpaired_blur_dataset import UnpairedBlurDataset
+from b2b_basicsr.errors import UserError
+
+_LOADER_KEYS = (
+    *('name', 'type', 'phase', 'scale', 'dataroot_lq', 'dataroot_gt', 'io_backend', 'meta_info_file', 'filename_tmpl'),
+    *('mean', 'std', 'color', 'num_worker_per_gpu', 'batch_size_per_gpu', 'pin_memory', 'prefetch_mode'),
+    *('gt_size', 'use_hflip', 'use_rot', 'dataset_enlarge_ratio', 'num_prefetch_queue', 'persistent_workers'),
+)
+_KNOWN_SETS = {
+    'PairedImageDataset': ('dataroot_lq', 'dataroot_gt'),
+    'PairedFolderDataset': ('dataroot_lq', 'dataroot_gt'),
+    'SingleImageDataset': ('dataroot_lq',),
+}
+Size = tuple[int, int]
+
+
+def check_dataset(phase: str, section: dict[str, Any], trains_pairs: bool) -> None:
+    """Checks one ``datasets`` section.
+
+    Args:
+        phase: its name: ``train``, ``val``, ...
+        section: its keys.
+        trains_pairs: the model is ours, so a paired training set is read as well.
+
+    Raises:
+        UserError: for the first thing that the user has to mend.
+    """
+    key = f'datasets:{phase}'
+    kind = registered(DATASET_REGISTRY, key, section.get('type', ''))
+    if kind is UnpairedBlurDataset:
+        if phase != 'train':
+            raise UserError(f'{key}: UnpairedBlurDataset is for training; use PairedImageDataset or SingleImageDataset')
+        UnpairedBlurDataset(deepcopy(dict(section))).check_pictures(_with_bar)
+    elif section['type'] in _KNOWN_SETS and (phase != 'train' or trains_pairs):
+        _check_known_set(phase, section)
+
+
+def _with_bar(results: Iterator[Any], total: int) -> Iterator[Any]:
+    yield from tqdm(results, total=total, desc='checking pictures', unit='', delay=2, leave=False, file=sys.stderr)
+
+
+def _checked(checks: Iterable[Callable[[], None]]) -> None:
+    """Runs the checks side by side; the error raised is that of the first in order."""
+    listed = list(checks)
+    with ThreadPoolExecutor() as pool:
+        for _ in _with_bar(pool.map(lambda check: check(), listed), len(listed)):
+            pass
+
+
+def _check_known_set(phase: str, section: dict[str, Any]) -> None:
+    """Folders, pairs and pictures of a set whose reading is BasicSR's own."""
+    key = f'datasets:{phase}'
+    if not section.get('name'):
+        raise UserError(f'{key}:name: missing; results are logged under it')
+    refuse_near_misses(f'{key}:', section, _LOADER_KEYS)
+    roots = _KNOWN_SETS[section['type']]
+    sources = {}
+    for root in roots:
+        if not section.get(root):
+            raise UserError(f'{key}:{root}: missing; {section["type"]} needs it')
+        sources[root] = PictureSource(f'{key}:{root}', section[root], section.get('io_backend', {}))
+    listed = section.get('meta_info_file')
+    if listed is not None and not Path(listed).is_file():
+        raise UserError(f'{key}:meta_info_file: no file {listed!r}')
+    smallest = _smallest_side(phase, section)
+    if len(sources) == 2 and section.setdefault('scale', 1) != 1:
+        raise UserError(f'scale: {section["scale"]!r}; blurry and sharp pictures are of one size: set scale: 1')
+    if section['io_backend']['type'] != 'disk':
+        _check_database(sources, smallest)
+        return
+    if section['type'] != 'PairedFolderDataset' and listed is None:
+        _check_one_folder(key, section, sources)
+    _check_files(key, {'scale': 1, 'phase': phase.split('_')[0], **section}, smallest)
+
+
+def _smallest_side(phase: str, section: Mapping[str, Any]) -> int:
+    if phase != 'train':
+        return 1
+    size = section.get('gt_size')
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise UserError(f'datasets:train:gt_size: {size!r}; give the side of the crops in pixels, as gt_size: 256')
+    return size
+
+
+def _check_database(sources: Mapping[str, PictureSource], smallest: int) -> None:
+    lq, *others = sources.values()
+    pairs = matched_pairs(lq, others[0]) if others else [(index, index) for index in range(len(lq))]
+
+    def check(pair: tuple[int, int]) -> Callable[[], None]:
+        def run() -> None:
+            sizes = [
+                (source.path(index), source.size(index)) for source, index in zip((lq, *others), pair, strict=False)
+            ]
+            _check_sizes(sizes, lq.option_key, smallest)
+
+        return run
+
+    _checked(check(pair) for pair in pairs)
+
+
+def _check_files(key: str, section: Mapping[str, Any], smallest: int) -> None:
+    """The files that the set will read."""
+    paths = DATASET_REGISTRY.get(section['type'])(deepcopy(dict(section))).paths
+    if not paths:
+        raise UserError(f'{key}:meta_info_file: {section.get("meta_info_file")!r} names no picture')
+
+    def check(files: list[str]) -> Callable[[], None]:
+        def run() -> None:
+            for file in files:
+                if not Path(file).is_file():
+                    raise UserError(
+                        f'{key}:meta_info_file: {section.get("meta_info_file")!r} makes for {file}, which is not there'
+                    )
+            _check_sizes([(file, picture_size(key, file)) for file in files], key, smallest)
+
+        return run
+
+    _checked(check([entry] if isinstance(entry, str) else [entry['lq_path'], entry['gt_path']]) for entry in paths)
+
+
+def _check_sizes(pictures: list[tuple[str, Size]], key: str, smallest: int) -> None:
+    (path, size), (twin, twin_size) = pictures[0], pictures[-1]
+    if size != twin_size:
+        raise UserError(
+            f'{key}: {path} measures {size[0]}x{size[1]}, its sharp twin {twin} {twin_size[0]}x{twin_size[1]}; pairs '
+            'must be of one size'
+        )
+    if min(size) < smallest:
+        raise UserError(
+            f'{key}: {path} measures {size[0]}x{size[1]}, less than a crop of gt_size {smallest}; take it out, or '
+            'lower gt_size'
+        )
+
+
+def _check_one_folder(key: str, section: Mapping[str, Any], sources: Mapping[str, PictureSource]) -> None:
+    """BasicSR looks into one folder, pairs by base name, and dies on an assertion where a picture is alone."""
+    for source in sources.values():
+        nested = [name for name in source.names if '/' in name]
+        if nested:
+            mend = 'use type: PairedFolderDataset' if len(sources) == 2 else 'list the pictures in a meta_info_file'
+            raise UserError(
+                f'{source.option_key}: {nested[0]} lies in a subfolder, which {section["type"]} does not see; {mend}'
+            )
+    if len(sources) < 2:
+        return
+    lq, gt = sources['dataroot_lq'], sources['dataroot_gt']
+    template = section.get('filename_tmpl', '{}')
+    wanted = {f'{template.format(Path(name).stem)}{Path(name).suffix}' for name in gt.names}
+    for alone, source, where in ((set(lq.names) - wanted, lq, gt), (wanted - set(lq.names), gt, lq)):
+        if alone:
+            raise UserError(
+                f'{source.option_key}: {min(alone)} has no twin of that name in {where.option_key} ({len(alone)} of '
+                f'{len(source)} have none); type: PairedFolderDataset pairs without extension'
+            )

@@ -1,0 +1,45 @@
+"""The devices that an option file asks for."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import torch
+import yaml
+from basicsr.utils.options import ordered_yaml
+
+from b2b_basicsr.errors import UserError
+
+
+def check_device(opt: dict[str, Any], args: argparse.Namespace) -> None:
+    """Checks ``num_gpu`` and the launcher against what is there.
+
+    Raises:
+        UserError: if a device is not there, or there are several.
+    """
+    wanted, there = opt['num_gpu'], torch.cuda.device_count()
+    if not isinstance(wanted, int) or wanted < 0:
+        raise UserError(f'num_gpu: {wanted!r}; write 0 for the CPU, a number of GPUs, or auto')
+    if wanted > there:
+        raise UserError(f'num_gpu: {wanted} asked for, {there} there; set num_gpu: auto, or 0 for the CPU')
+    if opt['dist']:
+        raise UserError('--launcher: training on several devices is not supported yet; start one process without it')
+    if wanted > 1 and _says_auto(args):
+        print(f'num_gpu: auto: one of {there} GPUs, since one process trains on one.', flush=True)
+        opt['num_gpu'] = wanted = 1
+    if wanted > 1:
+        raise UserError(
+            f'num_gpu: {wanted} in one process would be DataParallel, which the gradient penalty does not go with; '
+            'set num_gpu: 1 and choose the GPU by CUDA_VISIBLE_DEVICES'
+        )
+
+
+def _says_auto(args: argparse.Namespace) -> bool:
+    """Whether the number of GPUs is BasicSR's, which puts all there are in the place of ``auto``."""
+    forced = [entry.partition('=')[2].strip() for entry in args.force_yml or () if entry.startswith('num_gpu')]
+    if forced:
+        return forced[-1] == 'auto'
+    with open(args.opt, encoding='utf-8') as file:
+        given = yaml.load(file, Loader=ordered_yaml()[0])['num_gpu']
+    return bool(given == 'auto')

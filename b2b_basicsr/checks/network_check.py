@@ -1,0 +1,81 @@
+"""Networks of an option file: can they be built, do the weights fit, do they take the crops?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import nn
+
+from b2b_basicsr.checks.registered import construct, registered
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.models.checkpoint import check_fit, read_state_dict
+
+
+def build_without_numbers(opt: Mapping[str, Any], name: str) -> nn.Module:
+    """The network of a ``network_*`` section on torch's meta device.
+
+    Raises:
+        UserError: if it cannot be built.
+    """
+    section = opt[name]
+    if not isinstance(section, Mapping) or 'type' not in section:
+        raise UserError(f'{name}: must be a section with a type, as {{type: MIMOUNet}}')
+    kind = registered(ARCH_REGISTRY, name, section['type'])
+    with torch.device('meta'):
+        net: nn.Module = construct(kind, name, {key: value for key, value in section.items() if key != 'type'})
+    return net
+
+
+def check_weights(opt: Mapping[str, Any], name: str, net: nn.Module, needed_because: str | None = None) -> None:
+    """Reads the network's weights and compares them with it.
+
+    Args:
+        opt: the parsed option file.
+        name: of the section, ``network_g`` say.
+        net: that network.
+        needed_because: why it must have weights; ``None`` if it need not.
+
+    Raises:
+        UserError: if they are missing, unreadable or another network's.
+    """
+    label = name.removeprefix('network_')
+    key = f'path:pretrain_{name}'
+    path = opt['path'].get(f'pretrain_{name}')
+    if path is None:
+        if needed_because is not None:
+            raise UserError(f'{key}: missing; give the weights of {name} ({needed_because})')
+        return
+    weights, _ = read_state_dict(key, path, opt['path'].get(f'param_key_{label}', 'params'))
+    if opt['path'].get(f'strict_load_{label}', True):
+        check_fit(key, path, net, weights)
+
+
+def check_shapes(name: str, net: nn.Module, crop: Any) -> None:
+    """One pass over a crop without numbers: does the network take it, and give what its place asks for?
+
+    Raises:
+        UserError: if not.
+    """
+    if not isinstance(crop, int):
+        return  # the data set's own check says what is wrong
+    picture = torch.empty(1, 3, crop, crop, device='meta')
+    try:
+        with torch.no_grad():
+            output = net.eval()(picture)
+    except NotImplementedError:
+        return  # an operation that torch cannot do without numbers
+    except (UserError, RuntimeError, AssertionError, ValueError) as cause:
+        raise UserError(
+            f'{name}: {type(net).__name__} cannot take a crop of gt_size {crop}: {" ".join(str(cause).split())[:200]}'
+        ) from cause
+    last = output[-1] if isinstance(output, list | tuple) else output
+    if name == 'network_g' and last.shape != picture.shape:
+        raise UserError(
+            f'{name}: {type(net).__name__} makes {list(last.shape)} of {list(picture.shape)}; '
+            'a translator keeps the size'
+        )
+    if name == 'network_d' and last.shape[1] != 1:
+        raise UserError(f'{name}: {type(net).__name__} gives {last.shape[1]} channels; a discriminator gives one score')

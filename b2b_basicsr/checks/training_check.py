@@ -1,0 +1,79 @@
+"""Losses, optimisers, schedules and logging of an option file."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from basicsr.models.lr_scheduler import CosineAnnealingRestartLR, MultiStepRestartLR
+from basicsr.utils.registry import LOSS_REGISTRY
+from torch import nn
+
+from b2b_basicsr.checks.registered import construct, registered
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.losses.vgg_weights import vgg_features
+from b2b_basicsr.models.lr_scheduler import LinearDecayLR
+from b2b_basicsr.models.training_options import LoggerOptions
+
+_SCHEDULERS = {
+    'LinearDecayLR': LinearDecayLR,
+    'MultiStepLR': MultiStepRestartLR,
+    'MultiStepRestartLR': MultiStepRestartLR,
+    'CosineAnnealingRestartLR': CosineAnnealingRestartLR,
+}
+
+
+def check_logger(opt: Mapping[str, Any]) -> None:
+    """Checks ``logger``.
+
+    Raises:
+        UserError: if a key is wrong, or W&B is asked for and not installed.
+    """
+    LoggerOptions.from_options('logger', opt['logger'])
+    if (opt['logger'].get('wandb') or {}).get('project') is not None and importlib.util.find_spec('wandb') is None:
+        raise UserError('logger:wandb:project: wandb is not installed; pip install wandb, or set it to ~')
+
+
+def check_optimisation(opt: Mapping[str, Any], optimizers: Sequence[str]) -> None:
+    """Builds optimisers and schedules over nothing.
+
+    Raises:
+        UserError: if BasicSR cannot build one.
+    """
+    optimizer = None
+    for name in optimizers:
+        section = dict(opt['train'][name])
+        kind = section.pop('type')
+        if kind != 'Adam':
+            raise UserError(f'train:{name}:type: {kind!r}; BasicSR knows Adam')
+        optimizer = construct(torch.optim.Adam, f'train:{name}', {'params': [nn.Parameter(torch.zeros(1))], **section})
+    section = dict(opt['train']['scheduler'])
+    name = section.pop('type')
+    if name not in _SCHEDULERS:
+        raise UserError(f'train:scheduler:type: {name!r} is unknown; known are {", ".join(_SCHEDULERS)}')
+    scheduler = _SCHEDULERS[name]
+    if scheduler is LinearDecayLR:
+        section['total_iter'] = opt['train']['total_iter']
+    construct(scheduler, 'train:scheduler', {'optimizer': optimizer, **section})
+
+
+def check_loss(opt: Mapping[str, Any], name: str) -> None:
+    """Builds one of ``train``'s losses, if it is there.
+
+    Raises:
+        UserError: if it is not registered, its keys are wrong, its weights are missing, or it is in another's place.
+    """
+    section = opt['train'].get(name)
+    if section is None:
+        return
+    kind = registered(LOSS_REGISTRY, f'train:{name}', section['type'])
+    arguments = {key: value for key, value in section.items() if key != 'type'}
+    if section['type'] == 'PerceptualLoss':
+        # A download, too, happens now: should it fail, nothing has been archived.
+        vgg_features(arguments.get('vgg_type', 'vgg19'), opt['train'].get('vgg_weights', 'download'))
+        return
+    loss = construct(kind, f'train:{name}', arguments)
+    if hasattr(loss, 'gan_type') != (name == 'gan_opt'):
+        raise UserError(f'train:{name}:type: {section["type"]} is no {"GAN" if name == "gan_opt" else "content"} loss')

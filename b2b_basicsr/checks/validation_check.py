@@ -1,0 +1,69 @@
+"""The section ``val``: metrics, and the one that is best."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from basicsr.utils.registry import METRIC_REGISTRY
+
+from b2b_basicsr.checks.registered import registered
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.models.scores import Scores
+from b2b_basicsr.models.val_options import ValOptions
+
+
+def check_validation(opt: dict[str, Any], baseline: str, has_baseline: bool) -> None:
+    """Checks ``val``, and sets what BasicSR's scripts read without a default.
+
+    Args:
+        opt: the parsed option file.
+        baseline: what stands behind the names of a baseline's values.
+        has_baseline: whether there is one.
+
+    Raises:
+        UserError: for the first thing that the user has to mend.
+    """
+    if not opt.get('val'):
+        if not opt['is_train']:
+            raise UserError('val: missing; a test needs it: save_img, metrics or both')
+        return
+    val = ValOptions.from_options('val', opt['val'])
+    opt['val'].setdefault('val_freq', val.val_freq)
+    opt['val'].setdefault('save_img', val.save_img)
+    metrics = opt['val'].get('metrics') or {}
+    for name, section in metrics.items():
+        _check_metric(f'val:metrics:{name}', section)
+    if val.best is not None:
+        _check_best(opt, val.best, Scores(metrics, baseline), has_baseline)
+
+
+def _check_metric(key: str, section: Mapping[str, Any]) -> None:
+    """BasicSR's metrics swallow unknown keys and die of missing ones at the first validation."""
+    parameters = inspect.signature(registered(METRIC_REGISTRY, key, section['type'])).parameters
+    known = [name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
+    for name in section:
+        if name not in (*known, 'type', 'better'):
+            raise UserError(f'{key}:{name}: {section["type"]} knows no such key; known are {", ".join(known[2:])}')
+    for name in known:
+        missing = parameters[name].default is inspect.Parameter.empty and name not in ('img', 'img2', *section)
+        if missing:
+            raise UserError(f'{key}:{name}: missing; {section["type"]} needs it')
+
+
+def _check_best(opt: Mapping[str, Any], best: str, scores: Scores, has_baseline: bool) -> None:
+    sets = [section.get('name') for phase, section in opt['datasets'].items() if phase.startswith('val')]
+    dataset, _, metric = best.rpartition('/')
+    names = scores.names(has_baseline)
+    if metric not in names:
+        raise UserError(f'val:best: {metric!r} is no metric of val:metrics; there are {", ".join(sorted(names))}')
+    if not opt['is_train']:
+        return
+    if not sets:
+        raise UserError('val:best: there is no validation set to choose by; add datasets:val')
+    if dataset and dataset not in sets:
+        raise UserError(f'val:best: no validation set is named {dataset!r}; there are {", ".join(map(str, sets))}')
+    chosen = [s for p, s in opt['datasets'].items() if p.startswith('val') and s.get('name') == (dataset or sets[0])]
+    if 'dataroot_gt' not in chosen[0] and scores.needs_gt(metric):
+        raise UserError(f'val:best: {metric} needs ground truth, and {chosen[0]["name"]} has no dataroot_gt')

@@ -1,0 +1,182 @@
+"""Training and validation of the blur-kernel network, on BasicSR's model for paired pictures."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from basicsr.models.sr_model import SRModel
+from basicsr.utils import imwrite, tensor2img
+from basicsr.utils.registry import MODEL_REGISTRY
+from torch import Tensor
+from tqdm import tqdm
+
+from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.losses.code_divergence import code_divergence
+from b2b_basicsr.models.lr_scheduler import Schedules
+from b2b_basicsr.models.placement import Placement
+from b2b_basicsr.models.scores import Scores
+from b2b_basicsr.models.strip_picture import strip_picture
+from b2b_basicsr.models.training_files import TrainingFiles
+from b2b_basicsr.models.validation_record import ValidationRecord
+
+NO_BLUR = '_no_blur'
+_STRIP_ROWS = 4
+_STRIP_SIDE = 256
+
+
+@MODEL_REGISTRY.register()
+class KernelWizardModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRModel):
+    """Trains ``KernelWizard`` on pairs of a known blur. Tran et al., CVPR 2021; Blur2Blur's network K.
+
+    A batch is any of BasicSR's paired sets: ``lq`` the blurry picture, ``gt`` its sharp twin. The code of the pair and
+    the sharp picture must give the blurry one: ``pixel_opt`` (the paper's: Charbonnier, summed) between
+    ``transfer(gt, encode(gt, lq))`` and ``lq``, and with ``use_vae`` the divergence of the code, ``kl_opt``.
+
+    Validation scores the re-blurred picture against the blurry one: ``psnr``, beside ``psnr_no_blur``, the sharp
+    picture's own, and their difference, ``gain``. Each writes one picture, ``visualization/SET/SET_ITERATION.png``: of
+    four pairs the sharp, the blurry and the re-blurred picture, and another sharp picture before and after it is given
+    that blur.
+
+    Args:
+        opt: a parsed option file of ``model_type: KernelWizardModel``; its keys stand in ``options/kernel_gopro.yml``.
+
+    Raises:
+        UserError: if weights belong to another network, or ``network_g`` is no KernelWizard.
+    """
+
+    frozen_networks = ()
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        super().__init__(opt)
+        if opt.get('val'):
+            self._init_record(Scores(self.opt['val'].get('metrics') or {}, baseline=NO_BLUR))
+
+    # ------------------------------------------------------------------------------------------------ training
+
+    def init_training_settings(self) -> None:
+        """EMA, loss, optimiser and schedule, by BasicSR."""
+        super().init_training_settings()
+        if hasattr(self, 'net_g_ema'):
+            self.net_g_ema.to(memory_format=self._memory_format)
+        self.kl_weight = float((self.opt['train'].get('kl_opt') or {}).get('weight', 0))
+
+    def feed_data(self, data: Mapping[str, Any]) -> None:
+        """Takes a batch: ``lq`` blurry, ``gt`` sharp, both [n, 3, h, w] in [0, 1]."""
+        if 'gt' not in data:
+            raise UserError('datasets: the kernel network needs pairs: a data set with dataroot_lq and dataroot_gt')
+        self.lq, self.gt = self._to_device(data['lq']), self._to_device(data['gt'])
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        """One step."""
+        self.optimizer_g.zero_grad(set_to_none=True)
+        with self._autocast():
+            self.output, mean, sigma = self._wizard(self.net_g).reblur(self.gt, self.lq, self.generator)
+        losses: OrderedDict[str, Tensor] = OrderedDict()
+        losses['l_pix'] = total = self.cri_pix(self.output.float(), self.lq)
+        if self.kl_weight > 0:
+            losses['l_kl'] = self.kl_weight * code_divergence(mean.float(), sigma.float())
+            total = total + losses['l_kl']
+        total.backward()
+        self.optimizer_g.step()
+        if self.ema_decay > 0:
+            self.model_ema(decay=self.ema_decay)
+        self.log_dict = self.reduce_loss_dict(losses)
+
+    def _wizard(self, net: Any) -> KernelWizard:
+        bare = self.get_bare_model(net)
+        if not isinstance(bare, KernelWizard):
+            raise UserError(f'network_g:type: {type(bare).__name__} has no kernel code; use type: KernelWizard')
+        return bare
+
+    # ------------------------------------------------------------------------------------------------ validation
+
+    def test(self) -> None:
+        """Takes the blur of ``gt`` and ``lq`` and gives it to ``gt``: sets ``output``."""
+        self.output, _ = self._reblur(self.gt, self.lq)
+
+    def _reblur(self, sharp: Tensor, blur: Tensor) -> tuple[Tensor, Tensor]:
+        net = self._eval_net()
+        with torch.no_grad(), self._autocast():
+            output, code, _ = net.reblur(sharp, blur)
+        return output.float(), code
+
+    def _eval_net(self) -> KernelWizard:
+        """The network that is scored and saved: the EMA where there is one. Its code is the mean."""
+        net = self._wizard(self.net_g_ema if hasattr(self, 'net_g_ema') else self.net_g)
+        return net.eval()
+
+    def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
+        """Scores every pair of a set, and writes the picture of some of them."""
+        dataset = dataloader.dataset
+        dataset_name = dataset.opt['name']
+        current_iter = self._last_trained(current_iter)
+        values: list[dict[str, float]] = []
+        rows: list[dict[str, Any]] = []
+        try:
+            for index, data in enumerate(
+                tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
+            ):
+                self._feed_cropped(data)
+                self.test()
+                reblurred, sharp, blurry = (self._levels(picture) for picture in (self.output, self.gt, self.lq))
+                baseline = self.scores.of(sharp, blurry)
+                values.append(self.scores.beside(self.scores.of(reblurred, blurry), baseline))
+                if len(rows) < _STRIP_ROWS:
+                    rows.append(self._row(dataset[(index + 1) % len(dataset)]['gt'][None]))
+                if save_img:
+                    stem = Path(data['lq_path'][0]).stem
+                    folder = Path(self.opt['path']['visualization'], dataset_name)
+                    imwrite(reblurred, str(folder / f'{index:04}_{stem}' / f'{stem}_{current_iter}.png'))
+        finally:
+            self.net_g.train(self.is_train)
+        self._record(dataset_name, values, current_iter, tb_logger)
+        strip = strip_picture(rows)
+        imwrite(strip, str(Path(self.opt['path']['visualization'], dataset_name, f'{dataset_name}_{current_iter}.png')))
+        if tb_logger:
+            tb_logger.add_image(dataset_name, strip[..., ::-1].copy(), current_iter, dataformats='HWC')
+
+    def _feed_cropped(self, data: Mapping[str, Any]) -> None:
+        self.feed_data(data)
+        crop = self.val_settings.crop
+        if crop is not None:
+            self.lq, self.gt = _centre(self.lq, crop), _centre(self.gt, crop)
+
+    @staticmethod
+    def _levels(picture: Tensor) -> Any:
+        """BGR levels, uint8 [h, w, 3]."""
+        return tensor2img([picture.cpu()])
+
+    def _row(self, other_sharp: Tensor) -> dict[str, Any]:
+        """Centres of the pair and of what the network makes of it, and another sharp picture with that blur."""
+        side = self.val_settings.crop or _STRIP_SIDE
+        sharp, blurry, other = (_centre(picture, side) for picture in (self.gt, self.lq, self._to_device(other_sharp)))
+        reblurred, code = self._reblur(sharp, blurry)
+        with torch.no_grad(), self._autocast():
+            other_blurred = self._eval_net().transfer(other, code).float()
+        pictures = {'sharp': sharp, 'blurry': blurry, 're-blurred': reblurred}
+        pictures |= {'other sharp': other, 'other, that blur': other_blurred}
+        return {name: self._levels(picture) for name, picture in pictures.items()}
+
+    def get_current_visuals(self) -> OrderedDict[str, Tensor]:
+        """``lq``, ``gt`` and ``result`` (re-blurred) of the last pair, on the CPU."""
+        named = {'lq': self.lq, 'gt': self.gt, 'result': self.output}
+        return OrderedDict((name, tensor.detach().cpu()) for name, tensor in named.items())
+
+    # ------------------------------------------------------------------------------------------------ files
+
+    def save(self, epoch: int, current_iter: int) -> None:
+        """The network with its EMA, and the state to resume from."""
+        self._save_net_g(current_iter)
+        self.save_training_state(epoch, current_iter)
+
+
+def _centre(picture: Tensor, side: int) -> Tensor:
+    """The centre of [..., h, w], ``side`` pixels high and wide or what there is."""
+    height, width = picture.shape[-2:]
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    return picture[..., top : top + side, left : left + side]

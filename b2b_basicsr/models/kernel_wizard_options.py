@@ -1,0 +1,49 @@
+"""The option sections of KernelWizardModel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from b2b_basicsr.models.training_options import OptimizerOptions, SchedulerOptions, TypedSection
+from b2b_basicsr.options.section import Flag, Number, OptionSection, Whole
+
+
+class KLOptions(OptionSection):
+    """``train: kl_opt``."""
+
+    weight: Annotated[Number, Field(ge=0)]
+
+
+class KernelTrainOptions(OptionSection):
+    """``train``."""
+
+    ema_decay: Annotated[Number, Field(ge=0, lt=1)] = 0
+    optim_g: OptimizerOptions
+    scheduler: SchedulerOptions
+    total_iter: Annotated[Whole, Field(gt=0)]
+    warmup_iter: Whole = -1
+    pixel_opt: TypedSection
+    kl_opt: KLOptions | None = None
+    amp: Literal['bf16'] | None = None
+    channels_last: Flag = False
+    compile: Literal[False] = False
+
+
+class KernelPathOptions(OptionSection):
+    """``path``. BasicSR makes a folder of every key that it does not know."""
+
+    pretrain_network_g: str | None = None
+    param_key_g: str | None = 'params'
+    strict_load_g: Flag = True
+    resume_state: str | None = None
+    ignore_resume_networks: list[str] | str | None = None
+
+    # Folders, which BasicSR's parser adds.
+    experiments_root: str | None = None
+    models: str | None = None
+    training_states: str | None = None
+    log: str | None = None
+    visualization: str | None = None
+    results_root: str | None = None
