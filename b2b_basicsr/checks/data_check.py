@@ -26,7 +26,9 @@ _KNOWN_SETS = {
     'PairedImageDataset': ('dataroot_lq', 'dataroot_gt'),
     'PairedFolderDataset': ('dataroot_lq', 'dataroot_gt'),
     'SingleImageDataset': ('dataroot_lq',),
+    'SingleFolderDataset': ('dataroot_lq',),
 }
+_FOLDERS_WITHIN_FOLDERS = ('PairedFolderDataset', 'SingleFolderDataset')
 Size = tuple[int, int]
 
 
@@ -45,7 +47,7 @@ def check_dataset(phase: str, section: dict[str, Any], trains_pairs: bool) -> No
     kind = registered(DATASET_REGISTRY, key, section.get('type', ''))
     if kind is UnpairedBlurDataset:
         if phase != 'train':
-            raise UserError(f'{key}: UnpairedBlurDataset is for training; use PairedImageDataset or SingleImageDataset')
+            raise UserError(f'{key}: UnpairedBlurDataset trains; use PairedFolderDataset or SingleFolderDataset')
         UnpairedBlurDataset(deepcopy(dict(section))).check_pictures(_with_bar)
     elif section['type'] in _KNOWN_SETS and (phase != 'train' or trains_pairs):
         _check_known_set(phase, section)
@@ -84,7 +86,7 @@ def _check_known_set(phase: str, section: dict[str, Any]) -> None:
     if section['io_backend']['type'] != 'disk':
         _check_database(sources, smallest)
         return
-    if section['type'] != 'PairedFolderDataset' and listed is None:
+    if section['type'] not in _FOLDERS_WITHIN_FOLDERS and listed is None:
         _check_one_folder(key, section, sources)
     _check_files(key, {'scale': 1, 'phase': phase.split('_')[0], **section}, smallest)
 
@@ -153,7 +155,7 @@ def _check_one_folder(key: str, section: Mapping[str, Any], sources: Mapping[str
     for source in sources.values():
         nested = [name for name in source.names if '/' in name]
         if nested:
-            mend = 'use type: PairedFolderDataset' if len(sources) == 2 else 'list the pictures in a meta_info_file'
+            mend = f'use type: {_FOLDERS_WITHIN_FOLDERS[0 if len(sources) == 2 else 1]}'
             raise UserError(
                 f'{source.option_key}: {nested[0]} lies in a subfolder, which {section["type"]} does not see; {mend}'
             )

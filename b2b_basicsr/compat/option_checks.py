@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from b2b_basicsr.compat.mend import Mend
 from b2b_basicsr.compat.training_script import wrap_parse_options
 from b2b_basicsr.errors import UserError, exit_with
+from b2b_basicsr.options.option_file import force_option, read_option_file
 from b2b_basicsr.registration import is_ours
 
 OptionCheck = Callable[[dict[str, Any], argparse.Namespace], None]
@@ -88,11 +89,11 @@ def _check_before_parsing(args: argparse.Namespace, is_train: bool) -> None:
         UserError: The option file cannot be read; or it is one of ours, and lacks what every option file has, or
             cannot be changed as ``--force_yml`` says.
     """
-    opt = _read(args.opt)
+    opt = read_option_file(args.opt)
     if not is_our_option_file(opt):
         return
     for entry in args.force_yml:
-        _force(opt, entry, args.opt)
+        force_option(opt, entry, args.opt)
     for key in ('datasets', 'path', *(('train', 'logger') if is_train else ())):
         if not isinstance(opt.get(key), dict):
             raise UserError(f'{args.opt}: {key}: must be there, a section of KEY: VALUE lines')
@@ -106,50 +107,6 @@ def _check_before_parsing(args: argparse.Namespace, is_train: bool) -> None:
         raise UserError(f'{args.opt}: name: must be there, a text: experiments/NAME is where the results go')
     if 'num_gpu' not in opt:
         raise UserError(f'{args.opt}: num_gpu: must be there: auto, a number of GPUs, or 0 for the CPU')
-
-
-def _read(path: str) -> dict[str, Any]:
-    import yaml
-    from basicsr.utils.options import ordered_yaml
-
-    try:
-        with open(path) as file:
-            opt = yaml.load(file, Loader=ordered_yaml()[0])
-    except OSError as error:
-        raise UserError(f'{path}: the option file cannot be read ({error.strerror or error}): check -opt') from error
-    except UnicodeDecodeError as error:
-        raise UserError(f'{path}: the option file is not a text file: check -opt') from error
-    except yaml.YAMLError as error:
-        raise UserError(_yaml_message(path, error)) from error
-    if not isinstance(opt, dict):
-        raise UserError(f'{path}: the option file holds no options (KEY: VALUE lines): check -opt')
-    return opt
-
-
-def _yaml_message(path: str, error: Exception) -> str:
-    mark = getattr(error, 'problem_mark', None)
-    where = f'{path}:{mark.line + 1}:{mark.column + 1}' if mark is not None else path
-    problem = getattr(error, 'problem', None) or str(error)
-    return f'{where}: the option file is not valid YAML: {problem}'
-
-
-def _force(opt: dict[str, Any], entry: str, path: str) -> None:
-    """Set in ``opt`` what an entry of ``--force_yml`` says, as BasicSR does."""
-    from basicsr.utils.options import _postprocess_yml_value
-
-    keys, *values = entry.split('=')
-    if len(values) != 1 or not keys.strip():
-        raise UserError(f'--force_yml {entry}: must be KEY=VALUE or SECTION:KEY=VALUE, without blanks')
-    *outer, last = keys.strip().split(':')
-    section: Any = opt
-    for depth, key in enumerate(outer, start=1):
-        section = section.get(key)
-        if not isinstance(section, dict):
-            raise UserError(f'--force_yml {entry}: {path} has no section {":".join(outer[:depth])}')
-    try:
-        section[last] = _postprocess_yml_value(values[0].strip())
-    except Exception as error:  # it evaluates lists
-        raise UserError(f'--force_yml {entry}: the value cannot be understood ({error})') from error
 
 
 def _apply() -> None:

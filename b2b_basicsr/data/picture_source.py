@@ -93,20 +93,29 @@ class PictureSource:
             stems[stem] = index
         return stems
 
-    def _bytes(self, index: int) -> bytes:
+    def stored_at(self, index: int) -> str:
+        """Where BasicSR finds the picture: its full path, or its key in the LMDB."""
+        return self.path(index) if self._backend['type'] == 'disk' else self.names[index]
+
+    def content_of(self, place: str) -> bytes:
+        """The undecoded picture at a place that :meth:`stored_at` gives.
+
+        Raises:
+            UserError: if an LMDB lacks it.
+        """
         options = {key: value for key, value in self._backend.items() if key != 'type'}
         if self._backend['type'] == 'disk':
-            content = FileClient('disk', **options).get(self.path(index))
+            content = FileClient('disk', **options).get(place)
         else:
-            content = read_lmdb(str(self.root), options, self.names[index])
+            content = read_lmdb(str(self.root), options, place)
         if content is None:
-            raise UserError(f'{self.option_key}: {self.path(index)} is in meta_info.txt but not in the database')
+            raise UserError(f'{self.option_key}: {self.root / place} is in meta_info.txt but not in the database')
         return bytes(content)
 
     def _open(self, index: int) -> Image.Image:
         if self._backend['type'] == 'disk':
             return Image.open(self.path(index))
-        return Image.open(io.BytesIO(self._bytes(index)))
+        return Image.open(io.BytesIO(self.content_of(self.stored_at(index))))
 
     def _unreadable(self, index: int, cause: Exception) -> UserError:
         reason = ' '.join(str(cause).split()) or type(cause).__name__
@@ -135,7 +144,7 @@ class PictureSource:
             UserError: if the file is missing, truncated or no picture.
         """
         try:
-            picture = Image.open(io.BytesIO(self._bytes(index)))
+            picture = Image.open(io.BytesIO(self.content_of(self.stored_at(index))))
             if picture.mode.startswith(_DEEP_GREY_MODES):
                 raise ValueError(f'{picture.mode}: grey deeper than 8 bits, which would be clipped; save it with 8')
             return ImageOps.exif_transpose(picture).convert('RGB')

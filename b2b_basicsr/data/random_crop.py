@@ -49,6 +49,14 @@ class RandomCrop:
         top = int(generator.integers(height - crop + 1))
         return cls(size, crop, left, top)
 
+    def centre(self, margin: int = 0) -> tuple[float, float]:
+        """The whole resized picture's centre, x and y in pixels of :meth:`cut`'s square; it may lie outside.
+
+        Whole numbers are the centres of pixels.
+        """
+        width, height = self.size
+        return (width - 1) / 2 - self.left + margin, (height - 1) / 2 - self.top + margin
+
     def cut(self, picture: Image.Image, margin: int = 0) -> NDArray[np.uint8]:
         """Resizes (bicubic, antialiased, as Pillow does it) what the square needs, and nothing else.
 

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Protocol
 
-import numpy as np
-import torch
 from basicsr.utils.registry import DATASET_REGISTRY
-from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from b2b_basicsr.data.crop_augmentation import CropAugmentation
-from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
+from b2b_basicsr.data.averaged_crops import AveragedCrops
+from b2b_basicsr.data.known_pairs import KnownPairs
+from b2b_basicsr.data.picture_checks import Check, Progress, decode_checks, run_checks
+from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.data.positioned_sampler import PositionedSampler
-from b2b_basicsr.data.random_crop import RandomCrop, resized
 from b2b_basicsr.data.sample_key import SampleKey
+from b2b_basicsr.data.shaken_crops import ShakenCrops
+from b2b_basicsr.data.training_crops import TrainingCrops
 from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
+from b2b_basicsr.data.videos import Videos
 from b2b_basicsr.errors import UserError
 
 _SECTION = 'datasets:train'
-_PICTURES_DECODED_AHEAD = 256
-
-Picture = NDArray[np.float32]
 
 
-def _as_floats(levels: NDArray[np.uint8]) -> Picture:
-    return levels.astype(np.float32) / np.float32(255)
+class _SharpWithKnown(Protocol):
+    """Makes a sample's parts ``sharp`` and ``known`` (or what the model makes it of) from S."""
 
-
-class _Orientation:
-    """One draw of BasicSR's flips and turns, for any number of pictures."""
-
-    def __init__(self, hflip: bool, rot: bool, generator: np.random.Generator) -> None:
-        draws = generator.random(3) < 0.5
-        self.hflip, self.vflip, self.turn = hflip and draws[0], rot and draws[1], rot and draws[2]
-
-    def apply(self, picture: NDArray[Any]) -> NDArray[Any]:
-        if self.hflip:
-            picture = picture[:, ::-1]
-        if self.vflip:
-            picture = picture[::-1]
-        return picture.transpose(1, 0, 2) if self.turn else picture
+    def sample(self, key: SampleKey) -> dict[str, Any]: ...
 
 
 @DATASET_REGISTRY.register()
@@ -62,7 +46,9 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
             - ``dataroot_blur``: B; ``dataroot_sharp``: S. Folders, nested to any depth, or LMDBs.
             - exactly one source of known blur: ``dataroot_known`` (K ready-made, at S's scale),
               ``dataroot_known_blur`` with ``dataroot_known_sharp`` (C' and D', matched by relative path without
-              extension; needs ``network_k``), or ``synth_known_opt`` (K made from S, see :class:`CameraShake`).
+              extension; needs ``network_k``), ``synth_known_opt`` (K made from S by camera shake, see
+              :class:`CameraShake`), or ``frame_mean_opt`` (K the mean of consecutive frames of S, see
+              :class:`FrameMean`).
             - ``ratio``: for B and S from one list: B keeps the first floor(ratio * n), S the rest. ``~`` keeps all.
             - ``resize``: shorter side of B, S and ready-made K, antialiased bicubic as Pillow's. ``~`` leaves them.
             - ``gt_size``: side of the random crop. ``use_hflip``, ``use_rot``: as in BasicSR. Known pictures are
@@ -75,26 +61,36 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
 
     A sample holds ``lq`` (B), ``sharp`` (S, where given), and ``known`` or ``known_blur`` and ``known_sharp``: float32
     RGB tensors [3, gt_size, gt_size] in [0, 1], and the path of each as ``lq_path`` and so on.
+
+    With ``synth_known_opt: on_device`` it holds, instead of ``known``, what :meth:`CameraShake.blur_batch` makes it of:
+    ``known_base`` (the sharp crop, coloured, with ``CameraShake.margin`` pixels around it: float32 RGB [3, h, w] in
+    [0, 1]), ``known_seed`` (int64, a scalar) and ``known_centre`` (float32 [2], x and y of the optical centre in pixels
+    of ``known_base``).
     """
 
     sampler_class = PositionedSampler
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         self.opt = opt
-        self.settings = UnpairedBlurOptions.from_options(_SECTION, opt)
-        self._augmentation = self.settings.augment_opt or CropAugmentation()
+        self.settings = settings = UnpairedBlurOptions.from_options(_SECTION, opt)
+        self._crops = TrainingCrops(settings)
         self.blur = self._source('dataroot_blur', first_share=True)
-        self.sharp = self._source('dataroot_sharp', first_share=False) if self.settings.dataroot_sharp else None
-        self.known = self._source('dataroot_known') if self.settings.dataroot_known else None
+        self.sharp = self._source('dataroot_sharp', first_share=False) if settings.dataroot_sharp else None
+        self.known = self._source('dataroot_known') if settings.dataroot_known else None
         self.known_blur: PictureSource | None = None
         self.known_sharp: PictureSource | None = None
-        self._known_pairs: list[tuple[int, int]] = []
-        if self.settings.dataroot_known_blur:
-            self.known_blur, self.known_sharp = (
-                self._source('dataroot_known_blur'),
-                self._source('dataroot_known_sharp'),
-            )
-            self._known_pairs = matched_pairs(self.known_blur, self.known_sharp)
+        self._known_pairs: KnownPairs | None = None
+        if settings.dataroot_known_blur:
+            self.known_blur = self._source('dataroot_known_blur')
+            self.known_sharp = self._source('dataroot_known_sharp')
+            self._known_pairs = KnownPairs(self.known_blur, self.known_sharp, self._crops)
+        self._videos: Videos | None = None
+        self._sharp_with_known: _SharpWithKnown | None = None
+        if self.sharp is not None and settings.synth_known_opt is not None:
+            self._sharp_with_known = ShakenCrops(self.sharp, settings.synth_known_opt, self._crops)
+        if self.sharp is not None and settings.frame_mean_opt is not None:
+            self._videos = Videos(self.sharp, settings.frame_mean_opt.most_frames)
+            self._sharp_with_known = AveragedCrops(self._videos, settings.frame_mean_opt, self._crops)
 
     def _source(self, key: str, first_share: bool | None = None) -> PictureSource:
         source = PictureSource(f'{_SECTION}:{key}', getattr(self.settings, key), self.settings.io_backend)
@@ -126,140 +122,37 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
         if not isinstance(key, SampleKey):
             key = SampleKey(picture=key, seed=0, epoch=0, position=key)
-        sample = self._unpaired('lq', self.blur, key, key.picture)
-        if self.sharp is not None:
-            sample |= self._from_sharp(self.sharp, key)
+        sample = self._crops.unpaired('lq', self.blur, key.generator('lq'), index=key.picture, vary_scale=True)
+        if self._sharp_with_known is not None:
+            sample |= self._sharp_with_known.sample(key)
+        elif self.sharp is not None:
+            sample |= self._crops.unpaired('sharp', self.sharp, key.generator('sharp'), vary_scale=True)
         if self.known is not None:
-            sample |= self._unpaired('known', self.known, key)
-        if self.known_blur is not None and self.known_sharp is not None:
-            sample |= self._known_pair(self.known_blur, self.known_sharp, key)
+            sample |= self._crops.unpaired('known', self.known, key.generator('known'))
+        if self._known_pairs is not None:
+            sample |= self._known_pairs.sample(key)
         return sample
 
-    def _place(self, source: PictureSource, size: tuple[int, int], generator: np.random.Generator) -> RandomCrop:
-        """Draws the scale (for B and S) and the place of the crop."""
-        settings = self.settings
-        base = resized(size, settings.resize)
-        if source is self.blur or source is self.sharp:
-            scale = max(self._augmentation.draw_scale(generator), settings.gt_size / min(base))
-            base = resized(size, settings.resize, scale)
-        return RandomCrop.draw(base, settings.gt_size, generator)
-
-    def _too_small(self, option_key: str, path: str, size: tuple[int, int]) -> str:
-        return (
-            f'{option_key}: {path} measures {size[0]}x{size[1]}, smaller than the crop, gt_size '
-            f'{self.settings.gt_size}; take it out, lower gt_size, or set resize'
-        )
-
-    def _crop(
-        self, source: PictureSource, index: int, generator: np.random.Generator, margin: int = 0
-    ) -> NDArray[np.uint8]:
-        """A random crop of one picture with ``margin`` around it, turned at random."""
-        picture = source.read(index)
-        if self.settings.resize is None and min(picture.size) < self.settings.gt_size:
-            raise UserError(self._too_small(source.option_key, source.path(index), picture.size))
-        crop = self._place(source, picture.size, generator)
-        return self._orientation(generator).apply(crop.cut(picture, margin))
-
-    def _orientation(self, generator: np.random.Generator) -> _Orientation:
-        return _Orientation(self.settings.use_hflip, self.settings.use_rot, generator)
-
-    def _unpaired(self, name: str, source: PictureSource, key: SampleKey, index: int | None = None) -> dict[str, Any]:
-        generator = key.generator(name)
-        if index is None:
-            index = int(generator.integers(len(source)))
-        picture = self._augmentation.recolour(_as_floats(self._crop(source, index, generator)), generator)
-        return {name: _as_tensor(picture), f'{name}_path': source.path(index)}
-
-    def _from_sharp(self, source: PictureSource, key: SampleKey) -> dict[str, Any]:
-        """S, and where ``synth_known_opt`` stands, K from the same crop of it."""
-        shake = self.settings.synth_known_opt
-        if shake is None:
-            return self._unpaired('sharp', source, key)
-        generator = key.generator('sharp')
-        index = int(generator.integers(len(source)))
-        wide = np.ascontiguousarray(self._crop(source, index, generator, shake.margin))
-        inside = np.s_[shake.margin : -shake.margin, shake.margin : -shake.margin]
-        pictures = {'sharp': _as_floats(wide[inside]), 'known': shake.blur(wide, key.generator('shake'))[inside]}
-        sample: dict[str, Any] = {}
-        for name, picture in pictures.items():
-            # The same colours for both: K is this very crop, blurred.
-            recoloured = self._augmentation.recolour(picture, key.generator('colours'))
-            sample |= {name: _as_tensor(recoloured), f'{name}_path': source.path(index)}
-        return sample
-
-    def _known_pair(self, blur: PictureSource, sharp: PictureSource, key: SampleKey) -> dict[str, Any]:
-        """C' and D' at their native size, cropped, turned and coloured alike."""
-        generator = key.generator('known')
-        blur_index, sharp_index = self._known_pairs[int(generator.integers(len(self._known_pairs)))]
-        blurred, clear = blur.read(blur_index), sharp.read(sharp_index)
-        if blurred.size != clear.size:
-            raise UserError(_sizes_differ(blur, blur_index, blurred.size, clear.size))
-        if min(blurred.size) < self.settings.gt_size:
-            raise UserError(self._too_small(blur.option_key, blur.path(blur_index), blurred.size))
-        crop = RandomCrop.draw(blurred.size, self.settings.gt_size, generator)
-        orientation = self._orientation(generator)
-        sample: dict[str, Any] = {}
-        for name, source, index, picture in (
-            ('known_blur', blur, blur_index, blurred),
-            ('known_sharp', sharp, sharp_index, clear),
-        ):
-            levels = _as_floats(orientation.apply(crop.cut(picture)))
-            recoloured = self._augmentation.recolour(levels, key.generator('colours'))
-            sample |= {name: _as_tensor(recoloured), f'{name}_path': source.path(index)}
-        return sample
-
-    def check_pictures(self, progress: Callable[[Iterator[None], int], Iterator[None]] | None = None) -> None:
+    def check_pictures(self, progress: Progress | None = None) -> None:
         """Reads every picture's size from its header, and decodes some of each set, evenly spread (256 at most).
 
         Args:
             progress: wraps the checks, given with their number; shows how far they are.
 
         Raises:
-            UserError: naming the first picture, in the order of the sets, that cannot be read or is too small.
+            UserError: naming the first picture, in the order of the sets, that cannot be read, is too small, or
+                differs in size from its twin or from its video's other frames.
         """
-        checks: list[Callable[[], None]] = []
+        checks: list[Check] = []
         for name, source in self.sources.items():
-            checks += [self._size_check(name, source, index) for index in range(len(source))]
-            stride = max(1, len(source) // _PICTURES_DECODED_AHEAD)
-            checks += [self._decode_check(source, index) for index in range(0, len(source), stride)]
-        if self.known_blur is not None and self.known_sharp is not None:
-            checks += [_pair_check(self.known_blur, self.known_sharp, pair) for pair in self._known_pairs]
-        with ThreadPoolExecutor() as pool:
-            results: Iterator[None] = pool.map(lambda check: check(), checks)
-            for _ in progress(results, len(checks)) if progress else results:
-                pass
+            native_size = name in ('known_blur', 'known_sharp')
+            checks += [partial(self._check_size, source, index, native_size) for index in range(len(source))]
+            checks += decode_checks(source)
+        if self._known_pairs is not None:
+            checks += [partial(self._known_pairs.check_sizes, number) for number in range(len(self._known_pairs))]
+        if self._videos is not None:
+            checks += [partial(self._videos.check_size, frame) for frame in self._videos.frames]
+        run_checks(checks, progress)
 
-    def _size_check(self, name: str, source: PictureSource, index: int) -> Callable[[], None]:
-        def check() -> None:
-            size = source.size(index)
-            resize = None if name.startswith('known_') else self.settings.resize
-            if min(resized(size, resize)) < self.settings.gt_size:
-                raise UserError(self._too_small(source.option_key, source.path(index), size))
-
-        return check
-
-    def _decode_check(self, source: PictureSource, index: int) -> Callable[[], None]:
-        def check() -> None:
-            source.read(index)
-
-        return check
-
-
-def _as_tensor(picture: Picture) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-
-
-def _sizes_differ(blur: PictureSource, index: int, first: tuple[int, int], second: tuple[int, int]) -> str:
-    return (
-        f'{blur.option_key}: {blur.path(index)} measures {first[0]}x{first[1]}, its sharp twin '
-        f'{second[0]}x{second[1]}; pairs must be of one size'
-    )
-
-
-def _pair_check(blur: PictureSource, sharp: PictureSource, pair: tuple[int, int]) -> Callable[[], None]:
-    def check() -> None:
-        sizes = blur.size(pair[0]), sharp.size(pair[1])
-        if sizes[0] != sizes[1]:
-            raise UserError(_sizes_differ(blur, pair[0], *sizes))
-
-    return check
+    def _check_size(self, source: PictureSource, index: int, native_size: bool) -> None:
+        self._crops.refuse_small(source, index, source.size(index), native_size=native_size)

@@ -10,6 +10,7 @@ from typing_extensions import Self
 
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.data.crop_augmentation import CropAugmentation
+from b2b_basicsr.data.frame_mean import FrameMean
 from b2b_basicsr.options.section import Flag, Number, OptionSection, Whole
 
 
@@ -30,6 +31,7 @@ class UnpairedBlurOptions(OptionSection):
     dataroot_known_sharp: str | None = None
     dataroot_known: str | None = None
     synth_known_opt: CameraShake | None = None
+    frame_mean_opt: FrameMean | None = None
     augment_opt: CropAugmentation | None = None
     ratio: Annotated[Number, Field(gt=0, lt=1)] | None = None
     resize: Annotated[Whole, Field(gt=0)] | None = None
@@ -56,6 +58,7 @@ class UnpairedBlurOptions(OptionSection):
             'dataroot_known': self.dataroot_known is not None,
             'dataroot_known_blur with dataroot_known_sharp': any(pairs),
             'synth_known_opt': self.synth_known_opt is not None,
+            'frame_mean_opt': self.frame_mean_opt is not None,
         }
         given = [name for name, there in sources.items() if there]
         if len(given) != 1:

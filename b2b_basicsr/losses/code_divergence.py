@@ -19,8 +19,8 @@ def code_divergence(mean: Tensor, sigma: Tensor) -> Tensor:
         A scalar, 0 where the code is standard normal.
 
     Example:
-        >>> round(float(code_divergence(torch.zeros(2, 3), torch.ones(2, 3))), 4)
-        -0.0
+        >>> round(float(code_divergence(torch.full((2, 3), 0.5), torch.ones(2, 3))), 4)
+        1.5
     """
     variance = sigma.square()
     return torch.sum(mean.square() + variance - torch.log(1e-8 + variance) - 1)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.gradient_penalty import gradient_penalty
 from b2b_basicsr.losses.vgg_weights import vgg_weights
@@ -100,18 +101,30 @@ class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGA
         net_g.start_as_identity()
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
-        """Takes a batch: ``lq`` and, in training, ``known``, or ``known_blur``, ``known_sharp`` and ``sharp``."""
+        """Takes a batch: ``lq`` and, in training, ``known``, or what it is made of on the device.
+
+        That is ``known_base``, ``known_seed`` and ``known_centre`` for a camera shake, or ``known_blur``,
+        ``known_sharp`` and ``sharp`` for ``network_k``.
+        """
         self.lq = self._to_device(data['lq'])
         if 'gt' in data:
             self.gt = self._to_device(data['gt'])
         if 'known' in data:
             self.known = self._to_device(data['known'])
+        elif 'known_base' in data:
+            self.known = self._shake().blur_batch(
+                self._to_device(data['known_base']), data['known_seed'], data['known_centre']
+            )
         elif 'known_blur' in data:
             if self.net_k is None:
                 raise UserError("network_k: missing; known pairs (C', D') need it to carry their blur over to S")
             pair = (self._to_device(data[key]) for key in ('known_sharp', 'known_blur', 'sharp'))
             with torch.no_grad(), self._autocast():
                 self.known = self.net_k(*pair).float()
+
+    def _shake(self) -> CameraShake:
+        key = 'datasets:train:synth_known_opt'
+        return CameraShake.from_options(key, self.opt['datasets']['train']['synth_known_opt'])
 
     def _translate(self, picture: Tensor) -> list[Tensor]:
         """G's outputs from the smallest to the full size; one or three."""

@@ -99,7 +99,8 @@ def test_reblur_is_encode_and_transfer() -> None:
 
 def test_reblur_passes_gradients_to_every_weight() -> None:
     net = small_net(use_vae=True).train()
-    reblurred, mean, sigma = net.reblur(*pictures(2, 256, 256))
+    sharp, blur = pictures(2, 256, 256)
+    reblurred, mean, sigma = net.reblur(sharp, blur)
     (reblurred.square().sum() + mean.sum() + sigma.sum()).backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name

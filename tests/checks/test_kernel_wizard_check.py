@@ -17,7 +17,11 @@ from tests.checks.test_option_check import _own_argv_and_folder, _parse, _with  
 @pytest.fixture
 def kernel_options(options: Options, data: Path) -> Options:
     """The whole option file, as YAML gives it."""
-    pairs = {'type': 'PairedFolderDataset', 'dataroot_lq': str(data / 'test_lq'), 'dataroot_gt': str(data / 'test_gt')}
+    pairs: Options = {
+        'type': 'PairedFolderDataset',
+        'dataroot_lq': str(data / 'test_lq'),
+        'dataroot_gt': str(data / 'test_gt'),
+    }
     pairs['io_backend'] = {'type': 'disk'}
     loader = {'gt_size': 32, 'use_hflip': True, 'use_rot': False, 'num_worker_per_gpu': 0, 'batch_size_per_gpu': 1}
     return {

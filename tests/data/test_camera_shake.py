@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -69,6 +72,93 @@ def test_noise_has_the_deviation_asked_for() -> None:
     assert light.std() == pytest.approx(0.02 * 0.503**0.5, rel=0.05)
 
 
+def test_options_without_rotation_give_what_they_gave_before_there_was_one() -> None:
+    """Numbers of the version that knew no rotation: same draws, same kernel, same noise."""
+    shake = CameraShake(shot_noise=(0, 0.01), read_noise=(0, 0.01))
+    kernel = shake.kernel(_rng(3))
+    assert kernel.shape == (7, 7)
+    assert (kernel @ np.arange(7)).round(6).tolist() == pytest.approx(
+        [0.125971, 0.923462, 0.597544, 0.407381, 0.506822, 0.43882, 0.0], abs=2e-6
+    )
+    picture = _rng().integers(0, 256, (40, 48, 3), dtype=np.uint8)
+    blurred = shake.blur(picture, _rng(5))
+    assert blurred.shape == (40, 48, 3)
+    assert blurred[::13, ::15, 1][1].tolist() == pytest.approx([0.628789, 0.614827, 0.685563, 0.604743], abs=2e-6)
+    assert np.array_equal(shake.blur(picture, _rng(5), centre=(99.0, 3.0), margin=6), blurred[6:-6, 6:-6])
+
+
+def _turning(**options: Any) -> CameraShake:
+    return CameraShake(**{'length': (0, 0), 'rotation': (10, 10), 'unsteadiness': (0, 0), **options})
+
+
+def test_turn_has_the_angle_asked_for_and_both_signs() -> None:
+    motions = [_turning(unsteadiness=(0.5, 0.5)).motion(_rng(seed), 2, reach=300) for seed in range(20)]
+    for motion in motions:
+        assert len(motion) == math.ceil(2 * 300 * math.radians(10))
+        assert np.degrees(np.ptp(motion.turn)) == pytest.approx(10, rel=0.03)
+        assert motion.turn.mean() == pytest.approx(0, abs=1e-12)
+        assert (np.diff(motion.turn) > 0).all() or (np.diff(motion.turn) < 0).all()
+    assert len({motion.turn[0] > 0 for motion in motions}) == 2
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_turning_draws_nothing_at_the_centre_and_more_and_more_outwards(seed: int) -> None:
+    """Dots on a row through the centre become upright streaks as long as the arcs."""
+    picture = np.zeros((81, 121, 3), np.uint8)
+    distances = [0, 20, 40, 56]
+    for distance in distances:
+        picture[40, 60 + distance] = 255
+    blurred = _turning().blur(picture, _rng(seed))
+    light = np.where(blurred <= 0.04045, blurred / 12.92, ((blurred + 0.055) / 1.055) ** 2.4)[..., 1]
+    assert light[40, 60] == pytest.approx(1, abs=1e-5)
+    for distance in distances:
+        around = light[:, 60 + distance - 4 : 60 + distance + 5]
+        places = np.arange(81) - 40
+        assert around.sum() == pytest.approx(1, abs=0.02)
+        spread = np.sqrt((around.sum(1) @ places**2) / around.sum())
+        # the standard deviation of an even streak, and of the bilinear sampling of a dot
+        assert spread == pytest.approx(math.hypot(distance * math.radians(10) / 12**0.5, 0.35), abs=0.4)
+        assert around.sum(1) @ places == pytest.approx(0, abs=0.05)
+
+
+def test_other_centres_and_margins_cut_out_of_the_whole() -> None:
+    picture = _rng().integers(0, 256, (90, 110, 3), dtype=np.uint8)
+    shake = CameraShake(length=(6, 6), rotation=(2, 2), reach=70)
+    whole = shake.blur(picture, _rng(1), centre=(54.5, 44.5))
+    assert np.array_equal(whole, shake.blur(picture, _rng(1)))
+    margin = shake.margin
+    part = shake.blur(picture[10:80, 30:110], _rng(1), centre=(24.5, 34.5), margin=margin)
+    # The crop's farthest corner is as far from the centre as the picture's, so that the instants are the same.
+    corner = whole[10 + margin : 80 - margin, 30 + margin : 110 - margin]
+    assert part.shape == corner.shape
+    np.testing.assert_allclose(part, corner, atol=0.02)
+    wrong = shake.blur(picture[10:80, 30:110], _rng(1), margin=margin)
+    assert np.abs(wrong - corner).max() > 0.1
+
+
+@pytest.mark.parametrize('seed', range(10))
+@pytest.mark.parametrize('unsteadiness', [0.0, 0.95])
+@pytest.mark.parametrize('length', [0, 20])
+def test_margin_holds_all_that_the_blur_draws_on(seed: int, unsteadiness: float, length: float) -> None:
+    shake = _turning(length=(length, length), rotation=(6, 6), unsteadiness=(unsteadiness, unsteadiness), reach=200)
+    motion = shake.motion(_rng(seed), 2, 200)
+    corner = np.array([120.0, 160.0])
+    for shift, turn in zip(motion.shift, motion.turn, strict=True):
+        back = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        assert np.linalg.norm(back @ (corner - shift) - corner) <= shake.margin - 1
+    assert CameraShake().margin == 26
+
+
+@pytest.mark.parametrize('options', [{}, {'rotation': (0.5, 3)}])
+def test_whole_pictures_have_the_same_bytes_for_the_same_seed(options: dict[str, Any]) -> None:
+    picture = _rng().integers(0, 256, (40, 52, 3), dtype=np.uint8)
+    shake = CameraShake(length=(3, 9), read_noise=(0.01, 0.01), **options)
+    blurred = shake.blur_whole(picture, seed=7)
+    assert (blurred.shape, blurred.dtype) == (picture.shape, np.uint8)
+    assert np.array_equal(blurred, shake.blur_whole(picture, seed=7, device='cpu'))
+    assert not np.array_equal(blurred, shake.blur_whole(picture, seed=8))
+
+
 def test_same_generator_same_blur() -> None:
     picture = _rng().integers(0, 256, (32, 32, 3), dtype=np.uint8)
     shake = CameraShake(read_noise=(0, 0.01))
@@ -83,6 +173,9 @@ def test_same_generator_same_blur() -> None:
         ({'length': [9, 3]}, r'synth_known_opt:length: \[9, 3\]: .*falls'),
         ({'length': [0, 999]}, r'length.*must lie in \[0, 255\]'),
         ({'length': ['1e1', 20]}, r'length:0: .*YAML reads 1e-4 as text'),
+        ({'rotation': [0, 31]}, r'rotation.*must lie in \[0, 30\]'),
+        ({'reach': 0}, r'reach: 0: .*greater than 0'),
+        ({'on_device': 1}, r'on_device: 1: .*boolean'),
         ({'length': 5}, r'length: 5: .*tuple'),
     ],
 )

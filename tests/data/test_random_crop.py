@@ -57,3 +57,8 @@ def test_every_place_can_be_drawn() -> None:
     generator = np.random.default_rng(0)
     places = {(c.left, c.top) for c in (RandomCrop.draw((6, 5), 4, generator) for _ in range(300))}
     assert places == {(left, top) for left in range(3) for top in range(2)}
+
+
+def test_centre_is_the_whole_resized_pictures() -> None:
+    assert RandomCrop((51, 41), 32, left=0, top=0).centre() == (25, 20)
+    assert RandomCrop((50, 40), 32, left=18, top=5).centre(margin=4) == (24.5 - 14, 19.5 - 1)

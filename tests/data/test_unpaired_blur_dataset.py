@@ -221,6 +221,8 @@ def test_augmentation_can_be_turned_off_from_the_command_line(options: dict[str,
     [
         ({'synth_known_opt': None}, 'exactly one source of the known blur K .* found none'),
         ({'dataroot_known': 'x'}, 'exactly one source .* found 2: dataroot_known and synth_known_opt'),
+        ({'frame_mean_opt': {}}, 'exactly one source .* found 2: synth_known_opt and frame_mean_opt'),
+        ({'synth_known_opt': None, 'dataroot_sharp': None, 'frame_mean_opt': {}}, 'dataroot_sharp is missing'),
         ({'synth_known_opt': None, 'dataroot_known_blur': 'x'}, 'go together'),
         ({'dataroot_sharp': None}, 'dataroot_sharp is missing'),
         ({'gt_size': 30}, 'gt_size: 30: must be a multiple of 4'),

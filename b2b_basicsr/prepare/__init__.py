@@ -1,0 +1,1 @@
+"""What ``b2b prepare`` does: data sets laid out as the option files name them."""

@@ -1,0 +1,86 @@
+"""Videos sampled to pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from b2b_basicsr.errors import UserError
+
+
+@dataclass(frozen=True)
+class SampledVideo:
+    """What was taken of a video.
+
+    Args:
+        taken: number of frames written.
+        read: number of frames in the file, as far as it could be read.
+        claimed: number of frames that its header claims; 0 if unknown.
+    """
+
+    taken: int
+    read: int
+    claimed: int
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether clearly less could be read than the header claims."""
+        return self.read < 0.9 * self.claimed
+
+
+def sample_video(video: Path, name: str, folder: Path, rate: float) -> SampledVideo:
+    """Write frames of a video as PNG, named by their place in it: ``000000.png``, ``000015.png``, ...
+
+    Args:
+        video: the file.
+        name: of the video, for messages.
+        folder: for the frames; is made.
+        rate: frames a second; 0, or more than the video has: every frame. A video of unknown rate gives every frame.
+
+    Raises:
+        UserError: if the file cannot be opened as a video, or not one frame can be decoded.
+        OSError: if a frame cannot be written.
+    """
+    _refuse_playlist(video, name)
+    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            raise _unreadable(name)
+        native = capture.get(cv2.CAP_PROP_FPS)
+        step = native / rate if rate > 0 and native > rate else 1.0
+        claimed = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        folder.mkdir(parents=True, exist_ok=True)
+        read = taken = 0
+        while capture.grab():
+            if read >= taken * step - 1e-6:
+                decoded, frame = capture.retrieve()
+                if decoded:
+                    encoded, content = cv2.imencode('.png', frame)
+                    if not encoded:
+                        raise UserError(f'{name}: frame {read} cannot be written as PNG; leave the video out')
+                    (folder / f'{read:06}.png').write_bytes(content.tobytes())
+                    taken += 1
+            read += 1
+    finally:
+        capture.release()
+    if not taken:
+        raise _unreadable(name)
+    return SampledVideo(taken, read, claimed)
+
+
+def _unreadable(name: str) -> UserError:
+    return UserError(
+        f'{name}: cannot be read as a video (OpenCV {cv2.__version__}); convert it (ffmpeg -i VIDEO out.mp4) or leave '
+        'it out'
+    )
+
+
+def _refuse_playlist(video: Path, name: str) -> None:
+    """Text is no video, but FFmpeg follows what is written in playlists, to any file or address."""
+    with video.open('rb') as file:
+        start = file.read(512).lstrip(b'\xef\xbb\xbf \t\r\n')
+    text = start.isascii() and b'\0' not in start
+    if not start or text or start.startswith((b'#EXTM3U', b'ffconcat', b'<')):
+        raise UserError(f'{name}: is text or empty, no video; leave it out')

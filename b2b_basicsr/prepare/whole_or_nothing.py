@@ -1,0 +1,120 @@
+"""A folder that is there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from filelock import FileLock, Timeout
+
+from b2b_basicsr.errors import UserError
+
+MANIFEST = 'prepared.json'
+"""Written last: a folder without it is not a whole set, and never replaced."""
+
+_MARK = 'b2b_prepare_is_at_work'
+
+
+@contextmanager
+def whole_or_nothing(out: Path, force: bool) -> Iterator[Path]:
+    """A folder ``.NAME.partial`` beside ``out`` to build in; it becomes ``out`` if the block ends well, else it goes.
+
+    Args:
+        out: must not be there, or be empty; or, with ``force``, hold a manifest, and then is replaced at the very end.
+        force: whether ``out`` may be replaced.
+
+    Yields:
+        The partial folder; the block must leave a ``prepared.json`` in it.
+
+    Raises:
+        UserError: if ``out`` may not be replaced, another process is building it, or the disk is full or read-only.
+    """
+    out = out.absolute()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock_file = out.with_name(f'.{out.name}.lock')
+        lock = FileLock(lock_file)
+        lock.acquire(timeout=0)
+    except Timeout as cause:
+        raise UserError(f'{out}: another b2b prepare is at work on it; wait for it') from cause
+    except OSError as cause:
+        raise _cannot_write(out, cause) from cause
+    try:
+        with _partial(out, force) as partial:
+            yield partial
+    finally:
+        lock_file.unlink(missing_ok=True)
+        lock.release()
+
+
+@contextmanager
+def _partial(out: Path, force: bool) -> Iterator[Path]:
+    partial, old = out.with_name(f'.{out.name}.partial'), out.with_name(f'.{out.name}.old')
+    _clear_up_after_a_killed_run(out, partial, old)
+    check_replaceable(out, force)
+    try:
+        partial.mkdir()
+        (partial / _MARK).touch()
+        yield partial
+        (partial / _MARK).unlink()
+        assert (partial / MANIFEST).is_file()
+        if (out / MANIFEST).is_file():
+            out.rename(old)
+        elif out.is_dir():
+            out.rmdir()
+        partial.rename(out)
+    except BaseException as cause:
+        shutil.rmtree(partial, ignore_errors=True)
+        if old.is_dir() and not out.exists():
+            old.rename(out)
+        kept = f'nothing of it was kept in {partial.parent}'
+        if isinstance(cause, UserError):
+            raise UserError(f'{cause}; {kept}') from cause
+        if isinstance(cause, OSError):
+            raise UserError(f'{_cannot_write(out, cause)}; {kept}') from cause
+        click.echo(f'{out}: stopped; {kept}', err=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear_up_after_a_killed_run(out: Path, partial: Path, old: Path) -> None:
+    if (old / MANIFEST).is_file():
+        if out.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(out)
+    if not partial.is_dir():
+        return
+    if not ((partial / _MARK).is_file() or (partial / MANIFEST).is_file()) and any(partial.iterdir()):
+        raise UserError(f'{partial}: is in the way, and b2b prepare did not make it; move it or give another -o')
+    shutil.rmtree(partial)
+    click.echo(f'{partial}: left behind by an interrupted run; removed', err=True)
+
+
+def check_replaceable(out: Path, force: bool) -> None:
+    """Refuse a folder that is there, unless it is empty, or made by ``b2b prepare`` and ``force`` is given.
+
+    Raises:
+        UserError: if it may not be replaced.
+    """
+    if not out.exists() and not out.is_symlink():
+        return
+    if out.is_dir() and not out.is_symlink() and not any(out.iterdir()):
+        return
+    if not (out / MANIFEST).is_file() or out.is_symlink():
+        raise UserError(f'{out}: is there, and not made by b2b prepare (no {MANIFEST}); move it or give another -o')
+    if not force:
+        raise UserError(f'{out}: is there already; give another -o, or --force to replace it')
+
+
+def _cannot_write(out: Path, cause: OSError) -> UserError:
+    if cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return UserError(
+            f'{out}: the disk is full, or a limit is reached ({cause.strerror}); free space or give another -o'
+        )
+    where = f' at {cause.filename}' if cause.filename else ''
+    return UserError(f'{out}: cannot be written{where} ({cause.strerror or cause}); mend that or give another -o')
