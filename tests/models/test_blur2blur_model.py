@@ -218,3 +218,30 @@ def test_no_content_loss(options: Options) -> None:
         del options['train'][key]
     with pytest.raises(UserError, match='no content loss'):
         build_model(options)
+
+
+def test_shake_on_the_device_makes_known_blur(options: Options, batch: Batch, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from b2b_basicsr.data import CameraShake, UnpairedBlurDataset
+
+    (tmp_path / 'B').mkdir()
+    Image.fromarray((torch.rand(60, 70, 3) * 255).byte().numpy()).save(tmp_path / 'B' / '0.png')
+    shake: Options = {'length': [5, 9], 'rotation': [1, 3], 'on_device': True}
+    options['datasets']['train'] = {
+        'type': 'UnpairedBlurDataset',
+        **{key: str(tmp_path / 'B') for key in ('dataroot_blur', 'dataroot_sharp')},
+        'synth_known_opt': shake,
+        'gt_size': 32,
+        'io_backend': {'type': 'disk'},
+        'batch_size_per_gpu': 2,
+    }
+    dataset = UnpairedBlurDataset(options['datasets']['train'])
+    data = torch.utils.data.default_collate([dataset[0], dataset[0]])
+    assert 'known' not in data
+    model = build_model(options)
+    assert set(_step(model, data, 1)) == LOGS
+    expected = CameraShake(**shake).blur_batch(data['known_base'], data['known_seed'], data['known_centre'])
+    assert torch.equal(model.known, expected)
+    assert model.known.shape == data['lq'].shape
+    assert not torch.equal(model.known, data['sharp'])
