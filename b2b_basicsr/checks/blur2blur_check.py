@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
-from b2b_basicsr.checks.network_check import build_without_numbers, check_shapes, check_weights
+from b2b_basicsr.checks.network_check import build_without_numbers, check_discriminator, check_translator, check_weights
 from b2b_basicsr.checks.training_check import check_logger, check_loss, check_optimisation
 from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.blur2blur_options import PathOptions, TrainOptions, frozen_sections
+from b2b_basicsr.models.blur2blur_options import Blur2BlurValOptions, PathOptions, TrainOptions, frozen_sections
 from b2b_basicsr.models.scores import DIRECT
 
 NETWORKS = ('network_g', 'network_d', 'network_k', 'network_deblur')
@@ -22,7 +22,7 @@ def check_blur2blur(opt: dict[str, Any]) -> None:
         UserError: for the first thing that the user has to mend.
     """
     PathOptions.from_options('path', opt['path'])
-    check_validation(opt, DIRECT, has_baseline=bool(opt.get('network_deblur')))
+    check_validation(opt, Blur2BlurValOptions, DIRECT, has_baseline=bool(opt.get('network_deblur')))
     if opt['is_train']:
         check_logger(opt)
         TrainOptions.from_options('train', opt['train'])
@@ -41,14 +41,20 @@ def _check_networks(opt: dict[str, Any]) -> None:
     for name in trained:
         if not opt.get(name):
             raise UserError(f'{name}: missing; Blur2BlurModel needs it')
+    sides: list[int] = []
     for name in [*trained, *frozen]:
         net = build_without_numbers(opt, name)
         if name in frozen:
             check_weights(opt, name, net, 'it is frozen, and useless untrained')
         else:
             check_weights(opt, name, net, None if opt['is_train'] else 'a test needs them')
-            if opt['is_train']:
-                check_shapes(name, net, opt['datasets']['train'].get('gt_size', 256))
+            crop = opt['datasets'].get('train', {}).get('gt_size', 256)
+            if not opt['is_train'] or not isinstance(crop, int):
+                continue  # of a wrong gt_size the data set's own check says what is wrong
+            if name == 'network_g':
+                sides = check_translator(name, net, crop)
+            else:
+                check_discriminator(name, net, crop, sides)
         if name == 'network_k' and not isinstance(net, KernelWizard) and not callable(getattr(net, 'transfer', None)):
             raise UserError(f'network_k:type: {type(net).__name__} carries no blur over; use type: KernelWizard')
     if opt['is_train']:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from basicsr.utils.registry import DATASET_REGISTRY
 from tqdm import tqdm
 
 from b2b_basicsr.checks.registered import refuse_near_misses, registered
+from b2b_basicsr.data.picture_checks import run_checks
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs, picture_size
 from b2b_basicsr.data.unpaired_blur_dataset import UnpairedBlurDataset
 from b2b_basicsr.errors import UserError
@@ -55,14 +55,6 @@ def check_dataset(phase: str, section: dict[str, Any], trains_pairs: bool) -> No
 
 def _with_bar(results: Iterator[Any], total: int) -> Iterator[Any]:
     yield from tqdm(results, total=total, desc='checking pictures', unit='', delay=2, leave=False, file=sys.stderr)
-
-
-def _checked(checks: Iterable[Callable[[], None]]) -> None:
-    """Runs the checks side by side; the error raised is that of the first in order."""
-    listed = list(checks)
-    with ThreadPoolExecutor() as pool:
-        for _ in _with_bar(pool.map(lambda check: check(), listed), len(listed)):
-            pass
 
 
 def _check_known_set(phase: str, section: dict[str, Any]) -> None:
@@ -113,7 +105,7 @@ def _check_database(sources: Mapping[str, PictureSource], smallest: int) -> None
 
         return run
 
-    _checked(check(pair) for pair in pairs)
+    run_checks([check(pair) for pair in pairs], _with_bar)
 
 
 def _check_files(key: str, section: Mapping[str, Any], smallest: int) -> None:
@@ -133,7 +125,8 @@ def _check_files(key: str, section: Mapping[str, Any], smallest: int) -> None:
 
         return run
 
-    _checked(check([entry] if isinstance(entry, str) else [entry['lq_path'], entry['gt_path']]) for entry in paths)
+    files = [[entry] if isinstance(entry, str) else [entry['lq_path'], entry['gt_path']] for entry in paths]
+    run_checks([check(entry) for entry in files], _with_bar)
 
 
 def _check_sizes(pictures: list[tuple[str, Size]], key: str, smallest: int) -> None:

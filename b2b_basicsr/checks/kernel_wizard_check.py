@@ -11,6 +11,7 @@ from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.kernel_wizard_model import NO_BLUR
 from b2b_basicsr.models.kernel_wizard_options import KernelPathOptions, KernelTrainOptions
+from b2b_basicsr.models.val_options import ValOptions
 
 NETWORKS = ('network_g',)
 
@@ -27,7 +28,7 @@ def check_kernel_wizard(opt: dict[str, Any]) -> None:
             raise UserError(
                 f'datasets:{phase}: KernelWizardModel needs pairs: dataroot_lq (blurry) and dataroot_gt (sharp)'
             )
-    check_validation(opt, NO_BLUR, has_baseline=True)
+    check_validation(opt, ValOptions, NO_BLUR, has_baseline=True)
     if not opt.get('network_g'):
         raise UserError('network_g: missing; KernelWizardModel needs it')
     net = build_without_numbers(opt, 'network_g')

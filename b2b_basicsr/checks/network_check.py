@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -53,29 +53,65 @@ def check_weights(opt: Mapping[str, Any], name: str, net: nn.Module, needed_beca
         check_fit(key, path, net, weights)
 
 
-def check_shapes(name: str, net: nn.Module, crop: Any) -> None:
-    """One pass over a crop without numbers: does the network take it, and give what its place asks for?
+def check_translator(name: str, net: nn.Module, crop: int) -> list[int]:
+    """One pass over a crop without numbers: does the network take it, and keep its size?
+
+    Args:
+        name: of its section.
+        net: on torch's meta device.
+        crop: side of the crops, ``gt_size``.
+
+    Returns:
+        The shorter side of each output; none where torch cannot do the pass without numbers.
 
     Raises:
-        UserError: if not.
+        UserError: if it does not.
     """
-    if not isinstance(crop, int):
-        return  # the data set's own check says what is wrong
     picture = torch.empty(1, 3, crop, crop, device='meta')
-    try:
-        with torch.no_grad():
-            output = net.eval()(picture)
-    except NotImplementedError:
-        return  # an operation that torch cannot do without numbers
-    except (UserError, RuntimeError, AssertionError, ValueError) as cause:
+    output = _passed(name, net, picture, f'a crop of gt_size {crop}')
+    if output is None:
+        return []
+    outputs = output if isinstance(output, list | tuple) else [output]
+    if outputs[-1].shape != picture.shape:
         raise UserError(
-            f'{name}: {type(net).__name__} cannot take a crop of gt_size {crop}: {" ".join(str(cause).split())[:200]}'
-        ) from cause
-    last = output[-1] if isinstance(output, list | tuple) else output
-    if name == 'network_g' and last.shape != picture.shape:
-        raise UserError(
-            f'{name}: {type(net).__name__} makes {list(last.shape)} of {list(picture.shape)}; '
+            f'{name}: {type(net).__name__} makes {list(outputs[-1].shape)} of {list(picture.shape)}; '
             'a translator keeps the size'
         )
-    if name == 'network_d' and last.shape[1] != 1:
-        raise UserError(f'{name}: {type(net).__name__} gives {last.shape[1]} channels; a discriminator gives one score')
+    return [min(one.shape[-2:]) for one in outputs]
+
+
+def check_discriminator(name: str, net: nn.Module, crop: int, sides: Sequence[int]) -> None:
+    """One pass over each of the translator's outputs: does the network take them, and give a score?
+
+    Args:
+        name: of its section.
+        net: on torch's meta device.
+        crop: side of the crops, ``gt_size``.
+        sides: of the translator's outputs.
+
+    Raises:
+        UserError: if it does not.
+    """
+    for side in sides or [crop]:
+        picture = torch.empty(1, 3, side, side, device='meta')
+        of_what = '' if side == crop else f", the translator's output of {side} x {side} pixels"
+        output = _passed(name, net, picture, f'a crop of gt_size {crop}{of_what}')
+        if output is None:
+            return
+        last = output[-1] if isinstance(output, list | tuple) else output
+        if last.shape[1] != 1:
+            raise UserError(
+                f'{name}: {type(net).__name__} gives {last.shape[1]} channels; a discriminator gives one score'
+            )
+
+
+def _passed(name: str, net: nn.Module, picture: torch.Tensor, what: str) -> Any:
+    try:
+        with torch.no_grad():
+            return net.eval()(picture)
+    except NotImplementedError:
+        return None  # an operation that torch cannot do without numbers
+    except (UserError, RuntimeError, AssertionError, ValueError) as cause:
+        raise UserError(
+            f'{name}: {type(net).__name__} cannot take {what}: {" ".join(str(cause).split())[:200]}'
+        ) from cause

@@ -14,11 +14,12 @@ from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.val_options import ValOptions
 
 
-def check_validation(opt: dict[str, Any], baseline: str, has_baseline: bool) -> None:
+def check_validation(opt: dict[str, Any], options: type[ValOptions], baseline: str, has_baseline: bool) -> None:
     """Checks ``val``, and sets what BasicSR's scripts read without a default.
 
     Args:
         opt: the parsed option file.
+        options: the model's type of the section.
         baseline: what stands behind the names of a baseline's values.
         has_baseline: whether there is one.
 
@@ -29,7 +30,7 @@ def check_validation(opt: dict[str, Any], baseline: str, has_baseline: bool) -> 
         if not opt['is_train']:
             raise UserError('val: missing; a test needs it: save_img, metrics or both')
         return
-    val = ValOptions.from_options('val', opt['val'])
+    val = options.from_options('val', opt['val'])
     opt['val'].setdefault('val_freq', val.val_freq)
     opt['val'].setdefault('save_img', val.save_img)
     metrics = opt['val'].get('metrics') or {}

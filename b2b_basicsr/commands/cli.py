@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from b2b_basicsr import __version__
@@ -23,8 +25,21 @@ for _command in (demo, options, prepare, train, test):
 
 
 def main() -> None:
-    """Runs ``b2b``: exit status 0, or 2 and one line on standard error for a user's mistake."""
+    """Runs ``b2b``: exit status 0; 1 where some of many files could not be done; 2 and one line for a user's mistake."""
     try:
-        b2b(prog_name='b2b')
+        # Its own way of ending is several lines for a mistake.
+        sys.exit(b2b(prog_name='b2b', standalone_mode=False))
     except UserError as error:
         exit_with(error)
+    except click.Abort:
+        click.echo('stopped', err=True)
+        sys.exit(130)
+    except click.UsageError as error:
+        message = error.format_message()
+        if error.ctx is not None and message == error.ctx.get_help():  # no command was given
+            click.echo(message, err=True)
+            sys.exit(2)
+        hint = f' (see {error.ctx.command_path} --help)' if error.ctx is not None else ''
+        exit_with(UserError(f'{message}{hint}'))
+    except click.ClickException as error:
+        exit_with(UserError(error.format_message()))

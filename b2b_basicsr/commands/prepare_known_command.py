@@ -47,7 +47,7 @@ def known(
     place = _device(device, opt.get('num_gpu', 'auto'))
     source = known_source(opt, place)
     is_database = source.settings.io_backend.get('type') == 'lmdb'
-    out = output or source.sharp.root.with_name('known.lmdb' if is_database else 'known')
+    out = output or source.sharp.root.absolute().with_name('known.lmdb' if is_database else 'known')
     if is_database != (out.suffix == '.lmdb'):
         raise UserError(
             f'-o {out}: with io_backend: {{type: {source.settings.io_backend.get("type")}}} the name of K '

@@ -9,18 +9,8 @@ from typing import Any
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.utils.registry import DATASET_REGISTRY
 
-from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
-
-
-class _TwoSources:
-    """In the place of BasicSR's file client, which opens an LMDB of its own beside the one that others have open."""
-
-    def __init__(self, lq: PictureSource, gt: PictureSource) -> None:
-        self._sources = {'lq': lq, 'gt': gt}
-
-    def get(self, path: str, client_key: str) -> bytes:
-        """What is stored under an LMDB's key or in a file."""
-        return self._sources[client_key].content_of(path)
+from b2b_basicsr.data.picture_source import matched_pairs
+from b2b_basicsr.data.sources_as_file_client import SourcesAsFileClient, open_sources
 
 
 @DATASET_REGISTRY.register()
@@ -37,21 +27,19 @@ class PairedFolderDataset(PairedImageDataset):
             ``gt_size``, ``use_hflip`` and ``use_rot``, too.
 
     Raises:
-        UserError: if a folder is missing or empty, or a picture has no twin.
+        UserError: if a folder is missing or empty, a picture has no twin, or there is a ``meta_info_file``.
 
     A sample holds ``lq`` and ``gt``, float32 RGB tensors [3, h, w] in [0, 1], and their paths (in an LMDB, their keys)
     as ``lq_path`` and ``gt_path``.
     """
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
-        section = f'datasets:{opt.get("phase", "val")}'
-        lq, gt = (
-            PictureSource(f'{section}:{key}', opt[key], opt['io_backend']) for key in ('dataroot_lq', 'dataroot_gt')
-        )
+        sources = open_sources(opt, ('lq', 'gt'))
         # With an empty list of names BasicSR's constructor looks into no folder.
         super().__init__({**opt, 'meta_info_file': os.devnull, 'io_backend': {'type': 'disk'}})
         self.opt = opt
-        self.file_client = _TwoSources(lq, gt)
+        self.file_client = SourcesAsFileClient(sources)
+        lq, gt = sources.values()
         self.paths = [
             {'lq_path': lq.stored_at(first), 'gt_path': gt.stored_at(second)} for first, second in matched_pairs(lq, gt)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +17,7 @@ _PICTURES_DECODED_AHEAD = 256
 
 def decode_checks(source: PictureSource) -> list[Check]:
     """Decodes some pictures, evenly spread (256 at most); each raises ``UserError`` where it fails."""
-    stride = max(1, len(source) // _PICTURES_DECODED_AHEAD)
+    stride = math.ceil(len(source) / _PICTURES_DECODED_AHEAD)
     return [partial(source.read, index) for index in range(0, len(source), stride)]
 
 

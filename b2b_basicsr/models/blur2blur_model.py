@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from basicsr.archs import build_network
 from basicsr.losses import build_loss
 from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils import get_root_logger, imwrite, tensor2img
@@ -21,7 +20,9 @@ from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.gradient_penalty import gradient_penalty
 from b2b_basicsr.losses.vgg_weights import vgg_weights
-from b2b_basicsr.models.blur2blur_options import frozen_sections
+from b2b_basicsr.models.blur2blur_options import Blur2BlurValOptions, frozen_sections
+from b2b_basicsr.models.centre_crop import centre_crop
+from b2b_basicsr.models.frozen_network import frozen_network
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.picture_names import PictureNames
 from b2b_basicsr.models.placement import Placement
@@ -51,6 +52,7 @@ class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGA
     """
 
     frozen_networks = ('network_k', 'network_deblur')
+    val_settings: Blur2BlurValOptions
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
@@ -63,14 +65,7 @@ class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGA
     # ------------------------------------------------------------------------------------------------ networks
 
     def _build_frozen(self, section: str) -> nn.Module:
-        label = section.removeprefix('network_')
-        path = self.opt['path'].get(f'pretrain_{section}')
-        if path is None:
-            raise UserError(f'path:pretrain_{section}: missing; {section} is frozen, and useless without its weights')
-        net: nn.Module = build_network(self.opt[section])
-        param_key = self.opt['path'].get(f'param_key_{label}', 'params')
-        self.load_network(net, path, self.opt['path'].get(f'strict_load_{label}', True), param_key)
-        return net.to(memory_format=self._memory_format).to(self.device).eval().requires_grad_(False)
+        return frozen_network(self.opt, section, self.device, self._memory_format)
 
     # ------------------------------------------------------------------------------------------------ training
 
@@ -206,7 +201,8 @@ class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGA
     # ------------------------------------------------------------------------------------------------ validation
 
     def _init_validation_settings(self) -> None:
-        self._init_record(Scores(self.opt['val'].get('metrics') or {}))
+        settings = Blur2BlurValOptions.from_options('val', self.opt['val'])
+        self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}))
         self._direct_scores: dict[tuple[str, int], dict[str, float]] = {}
         self._picture_names: dict[str, PictureNames] = {}
         if self.net_deblur is None:
@@ -251,10 +247,7 @@ class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGA
         gt = self.__dict__.pop('gt', None)
         crop = self.val_settings.crop
         if crop is not None:
-            height, width = self.lq.shape[-2:]
-            top, left = max(0, (height - crop) // 2), max(0, (width - crop) // 2)
-            window = (..., slice(top, top + crop), slice(left, left + crop))
-            self.lq, gt = self.lq[window], None if gt is None else gt[window]
+            self.lq, gt = centre_crop(self.lq, crop), None if gt is None else centre_crop(gt, crop)
         return gt
 
     def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from b2b_basicsr.models.training_options import Count, OptimizerOptions, SchedulerOptions, TypedSection
+from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.options.section import Flag, Number, OptionSection, Whole
 
 
@@ -47,6 +48,21 @@ class TrainOptions(OptionSection):
             )
         if self.scheduler.start is not None and self.scheduler.start >= self.total_iter:
             raise ValueError(f'scheduler:start ({self.scheduler.start}) is not before total_iter ({self.total_iter})')
+        return self
+
+
+class Blur2BlurValOptions(ValOptions):
+    """``val``."""
+
+    suffix: str | None = None
+    tile: Annotated[Whole, Field(ge=64)] | None = None
+    tile_overlap: Count = 32
+    tb_pictures: Count = 4
+
+    @model_validator(mode='after')
+    def _fits(self) -> Self:
+        if self.tile is not None and self.tile_overlap >= self.tile:
+            raise ValueError(f'tile_overlap ({self.tile_overlap}) must be less than tile ({self.tile})')
         return self
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
 from b2b_basicsr.errors import UserError
@@ -71,6 +72,37 @@ def check_fit(option_key: str, path: str, net: nn.Module, weights: Mapping[str, 
         f'{option_key}: {str(path)!r} is a checkpoint of another network than this {type(net).__name__} ({detail}; '
         f'{len(missing)} keys missing, {len(foreign)} foreign, {len(shapes)} of other shape)'
     )
+
+
+def load_weights(net: nn.Module, option_key: str, path: str, strict: bool, param_key: str | None) -> None:
+    """Puts the weights of a file into a network, and logs it.
+
+    Args:
+        net: the network, bare of any wrapper.
+        option_key: the key that names the file, for messages.
+        path: see :func:`read_state_dict`.
+        strict: refuse a file whose keys or shapes differ; otherwise take what fits, and log the rest.
+        param_key: see :func:`read_state_dict`.
+
+    Raises:
+        UserError: if the file is missing, unreadable, or (``strict``) another network's.
+    """
+    logger = get_root_logger()
+    weights, part = read_state_dict(option_key, path, param_key)
+    logger.info(f'Loading {type(net).__name__} from {path}, with param key: [{part}].')
+    if strict:
+        check_fit(option_key, path, net, weights)
+        net.load_state_dict(weights)
+        return
+    wanted = net.state_dict()
+    fitting = {key: value for key, value in weights.items() if key in wanted and wanted[key].shape == value.shape}
+    for what, keys in (
+        ('stay as they were', wanted.keys() - fitting.keys()),
+        ('of the file are left out', weights.keys() - fitting.keys()),
+    ):
+        if keys:
+            logger.warning(f'{len(keys)} keys {what}: {", ".join(sorted(keys))}')
+    net.load_state_dict(fitting, strict=False)
 
 
 def write_whole(content: Mapping[str, Any], path: str | Path) -> None:

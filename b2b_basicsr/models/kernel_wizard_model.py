@@ -17,11 +17,13 @@ from tqdm import tqdm
 from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.code_divergence import code_divergence
+from b2b_basicsr.models.centre_crop import centre_crop
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.strip_picture import strip_picture
 from b2b_basicsr.models.training_files import TrainingFiles
+from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.models.validation_record import ValidationRecord
 
 NO_BLUR = '_no_blur'
@@ -39,8 +41,8 @@ class KernelWizardModel(Placement, Schedules, TrainingFiles, ValidationRecord, S
 
     Validation scores the re-blurred picture against the blurry one: ``psnr``, beside ``psnr_no_blur``, the sharp
     picture's own, and their difference, ``gain``. Each writes one picture, ``visualization/SET/SET_ITERATION.png``: of
-    four pairs the sharp, the blurry and the re-blurred picture, and another sharp picture before and after it is given
-    that blur.
+    four pairs, spread over the set, the sharp, the blurry and the re-blurred picture, and another sharp picture, from
+    half a set away, before and after it is given that blur.
 
     Args:
         opt: a parsed option file of ``model_type: KernelWizardModel``; its keys stand in ``options/kernel_gopro.yml``.
@@ -54,7 +56,8 @@ class KernelWizardModel(Placement, Schedules, TrainingFiles, ValidationRecord, S
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
         if opt.get('val'):
-            self._init_record(Scores(self.opt['val'].get('metrics') or {}, baseline=NO_BLUR))
+            settings = ValOptions.from_options('val', self.opt['val'])
+            self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}, baseline=NO_BLUR))
 
     # ------------------------------------------------------------------------------------------------ training
 
@@ -117,6 +120,8 @@ class KernelWizardModel(Placement, Schedules, TrainingFiles, ValidationRecord, S
         current_iter = self._last_trained(current_iter)
         values: list[dict[str, float]] = []
         rows: list[dict[str, Any]] = []
+        # Spread over the set, and with a picture half a set away: neighbours in a set are frames of one scene.
+        shown = {len(dataset) * row // _STRIP_ROWS for row in range(_STRIP_ROWS)}
         try:
             for index, data in enumerate(
                 tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
@@ -126,8 +131,9 @@ class KernelWizardModel(Placement, Schedules, TrainingFiles, ValidationRecord, S
                 reblurred, sharp, blurry = (self._levels(picture) for picture in (self.output, self.gt, self.lq))
                 baseline = self.scores.of(sharp, blurry)
                 values.append(self.scores.beside(self.scores.of(reblurred, blurry), baseline))
-                if len(rows) < _STRIP_ROWS:
-                    rows.append(self._row(dataset[(index + 1) % len(dataset)]['gt'][None]))
+                if index in shown:
+                    other = dataset[(index + (len(dataset) + 1) // 2) % len(dataset)]
+                    rows.append(self._row(other['gt'][None]))
                 if save_img:
                     stem = Path(data['lq_path'][0]).stem
                     folder = Path(self.opt['path']['visualization'], dataset_name)
@@ -144,7 +150,7 @@ class KernelWizardModel(Placement, Schedules, TrainingFiles, ValidationRecord, S
         self.feed_data(data)
         crop = self.val_settings.crop
         if crop is not None:
-            self.lq, self.gt = _centre(self.lq, crop), _centre(self.gt, crop)
+            self.lq, self.gt = centre_crop(self.lq, crop), centre_crop(self.gt, crop)
 
     @staticmethod
     def _levels(picture: Tensor) -> Any:
@@ -154,7 +160,9 @@ class KernelWizardModel(Placement, Schedules, TrainingFiles, ValidationRecord, S
     def _row(self, other_sharp: Tensor) -> dict[str, Any]:
         """Centres of the pair and of what the network makes of it, and another sharp picture with that blur."""
         side = self.val_settings.crop or _STRIP_SIDE
-        sharp, blurry, other = (_centre(picture, side) for picture in (self.gt, self.lq, self._to_device(other_sharp)))
+        sharp, blurry, other = (
+            centre_crop(picture, side) for picture in (self.gt, self.lq, self._to_device(other_sharp))
+        )
         reblurred, code = self._reblur(sharp, blurry)
         with torch.no_grad(), self._autocast():
             other_blurred = self._eval_net().transfer(other, code).float()
@@ -173,10 +181,3 @@ class KernelWizardModel(Placement, Schedules, TrainingFiles, ValidationRecord, S
         """The network with its EMA, and the state to resume from."""
         self._save_net_g(current_iter)
         self.save_training_state(epoch, current_iter)
-
-
-def _centre(picture: Tensor, side: int) -> Tensor:
-    """The centre of [..., h, w], ``side`` pixels high and wide or what there is."""
-    height, width = picture.shape[-2:]
-    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
-    return picture[..., top : top + side, left : left + side]

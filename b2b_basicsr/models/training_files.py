@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 from basicsr.models.base_model import BaseModel
-from basicsr.utils import get_root_logger
 from basicsr.utils.dist_util import master_only
 from torch import nn
 
-from b2b_basicsr.models.checkpoint import check_fit, read_state_dict, write_whole
+from b2b_basicsr.models.checkpoint import load_weights, write_whole
 
 
 def _as_plain(value: Any) -> Any:
@@ -49,15 +48,7 @@ class TrainingFiles(BaseModel):
         Raises:
             UserError: if the file is missing, unreadable, or (``strict``) another network's.
         """
-        bare = self.get_bare_model(net)
-        where = 'path:pretrain_network'
-        weights, part = read_state_dict(where, load_path, param_key)
-        get_root_logger().info(f'Loading {type(bare).__name__} from {load_path}, with param key: [{part}].')
-        if strict:
-            check_fit(where, load_path, bare, weights)
-        else:
-            self._print_different_keys_loading(bare, weights, strict)
-        bare.load_state_dict(weights, strict=strict)
+        load_weights(self.get_bare_model(net), 'path:pretrain_network', load_path, strict, param_key)
 
     def _save_net_g(self, current_iter: int | str) -> None:
         nets, keys = [self.net_g], ['params']
@@ -107,7 +98,6 @@ class TrainingFiles(BaseModel):
         write_whole(state, Path(self.opt['path']['training_states'], f'{current_iter}.state'))
 
     def resume_training(self, resume_state: Mapping[str, Any]) -> None:
-        """Optimisers and schedulers by BasicSR, and what ours adds."""
+        """Optimisers and schedulers by BasicSR, and the model's generator."""
         super().resume_training(resume_state)
         self.generator.set_state(resume_state['generator'].cpu())
-        self.best_metric_results = dict(resume_state['best_metric_results'])

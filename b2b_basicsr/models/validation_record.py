@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from basicsr.models.base_model import BaseModel
@@ -10,6 +12,7 @@ from basicsr.utils import get_root_logger
 
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.val_options import ValOptions
+from b2b_basicsr.models.validation_history import ValidationHistory
 
 
 class ValidationRecord(BaseModel):
@@ -23,10 +26,21 @@ class ValidationRecord(BaseModel):
     best_metric_results: dict[str, dict[str, dict[str, Any]]]
     metric_results: dict[str, float]
 
-    def _init_record(self, scores: Scores) -> None:
-        self.val_settings = ValOptions.from_options('val', self.opt['val'])
+    def _init_record(self, settings: ValOptions, scores: Scores) -> None:
+        self.val_settings = settings
         self.scores = scores
         self.best_metric_results = {}
+
+    def _history(self) -> ValidationHistory:
+        return ValidationHistory(Path(self.opt['path']['training_states'], 'validations.jsonl'))
+
+    def resume_training(self, resume_state: Mapping[str, Any]) -> None:
+        """Optimisers and schedulers by BasicSR, and the best values of the validations so far."""
+        super().resume_training(resume_state)
+        self.best_metric_results = dict(resume_state['best_metric_results'])
+        if hasattr(self, 'scores'):
+            for dataset_name, iteration, values in self._history().until(int(resume_state['iter'])):
+                self._improved(dataset_name, iteration, values)
 
     def _last_trained(self, current_iter: int | str) -> int | str:
         """The iteration that a validation stands for: BasicSR's loop ends beyond the last one that it trained."""
@@ -43,21 +57,31 @@ class ValidationRecord(BaseModel):
             for metric, value in picture.items():
                 found.setdefault(metric, []).append(value)
         self.metric_results = {metric: sum(column) / len(column) for metric, column in found.items()}
-        if self.metric_results:
-            self._update_best(dataset_name, current_iter)
-            self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+        if not self.metric_results:
+            return
+        if self.is_train and isinstance(current_iter, int):
+            self._history().add(dataset_name, current_iter, self.metric_results)
+        improved = self._improved(dataset_name, current_iter, self.metric_results)
+        choice = self._best_choice() if self.is_train else None
+        if choice is not None and choice[0] == dataset_name and choice[1] in improved:
+            value = self.metric_results[choice[1]]
+            get_root_logger().info(f'Best {choice[1]} of {dataset_name} so far: {value:.4f}. Saving net_g_best.')
+            self._save_net_g('best')
+        self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
 
-    def _update_best(self, dataset_name: str, current_iter: int | str) -> None:
-        """Keeps the best values; where one of ``val: best`` is new, ``net_g_best.pth`` is written."""
+    def _improved(self, dataset_name: str, current_iter: int | str, values: Mapping[str, float]) -> list[str]:
+        """Keeps the values that are the best so far, and names them. A value that is no number is never the best."""
         record = self.best_metric_results.setdefault(dataset_name, {})
-        for metric, value in self.metric_results.items():
+        improved = []
+        for metric, value in values.items():
             better = self.scores.better(metric)
             kept = record.get(metric)
+            if math.isnan(value):
+                continue
             if kept is None or (value > kept['val'] if better == 'higher' else value < kept['val']):
                 record[metric] = {'better': better, 'val': value, 'iter': current_iter}
-                if self.is_train and (dataset_name, metric) == self._best_choice():
-                    get_root_logger().info(f'Best {metric} of {dataset_name} so far: {value:.4f}. Saving net_g_best.')
-                    self._save_net_g('best')
+                improved.append(metric)
+        return improved
 
     def _save_net_g(self, current_iter: int | str) -> None:
         raise NotImplementedError
@@ -75,8 +99,8 @@ class ValidationRecord(BaseModel):
         for metric, value in self.metric_results.items():
             line = f'\t # {metric}: {value:.4f}'
             if self.is_train and not self.scores.is_baseline(metric):
-                best = self.best_metric_results[dataset_name][metric]
-                line += f'\tBest: {best["val"]:.4f} @ {best["iter"]} iter'
+                best = self.best_metric_results[dataset_name].get(metric)
+                line += f'\tBest: {best["val"]:.4f} @ {best["iter"]} iter' if best else ''
             lines.append(line)
             if tb_logger:
                 tb_logger.add_scalar(f'metrics/{dataset_name}/{metric}', value, current_iter)

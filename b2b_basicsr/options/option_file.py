@@ -59,7 +59,9 @@ def force_option(opt: dict[str, Any], entry: str, path: str | Path) -> None:
     for depth, key in enumerate(outer, start=1):
         section = section.get(key)
         if not isinstance(section, dict):
-            raise UserError(f'--force_yml {entry}: {path} has no section {":".join(outer[:depth])}')
+            raise UserError(
+                f'--force_yml {entry}: {path} has no section {":".join(outer[:depth])}; sections are added in the file'
+            )
     try:
         section[last] = _postprocess_yml_value(values[0].strip())
     except Exception as error:  # it evaluates lists

@@ -40,6 +40,8 @@ class KnownManifest:
             return
         self._demand(lines[0], json.loads(json.dumps(header)))
         self.done = {line['picture']: line for line in lines[1:] if (pictures / line['picture']).is_file()}
+        if len(self.done) != len(lines) - 1:
+            self._rewrite([lines[0], *self.done.values()])
 
     def _whole_lines(self) -> list[dict[str, Any]]:
         """The lines that were written whole; a torn last one is cut off."""
@@ -67,6 +69,11 @@ class KnownManifest:
         """Notes a picture that is on disk."""
         self._append(line)
         self.done[line['picture']] = line
+
+    def _rewrite(self, lines: list[dict[str, Any]]) -> None:
+        unfinished = self._path.with_name(f'.{NAME}.unfinished')
+        unfinished.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
+        unfinished.replace(self._path)
 
     def _append(self, line: dict[str, Any]) -> None:
         with self._path.open('a', encoding='utf-8') as file:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import torch
 from filelock import FileLock, Timeout
@@ -23,6 +24,8 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.prepare.known_manifest import NAME, KnownManifest
 from b2b_basicsr.prepare.known_source import KnownSource, Levels
 from b2b_basicsr.prepare.picture_lmdb import write_picture_lmdb
+from b2b_basicsr.prepare.prepared_set import check_target
+from b2b_basicsr.prepare.untrusted_members import inner_parts
 
 _LIBRARIES = ('torch', 'numpy', 'pillow')
 
@@ -59,6 +62,7 @@ def write_known_set(source: KnownSource, out: Path, seed: int, copies: int) -> i
     out = out.absolute()
     if out.exists():
         raise UserError(f'{out}: is there already; delete it, or give another -o')
+    check_target(out, source.roots, force=False)
     with _locked(out):
         partial = out.with_name(f'.{out.name}.partial')
         pictures = partial / 'pictures'
@@ -116,6 +120,8 @@ def _make_missing(source: KnownSource, manifest: KnownManifest, pictures: Path, 
         raise UserError(
             f'{pictures.parent}: {foreign[0]} was made of a picture that S has no more; delete it to begin again'
         )
+    for left_behind in pictures.rglob('.*.unfinished'):
+        left_behind.unlink()
     missing = [entry for entry in wanted if entry[2] not in manifest.done]
     bar = tqdm(missing, desc='making K', unit='picture', initial=len(wanted) - len(missing), total=len(wanted))
     for place, copy, target in bar:
@@ -128,10 +134,11 @@ def _make_missing(source: KnownSource, manifest: KnownManifest, pictures: Path, 
 
 
 def _target(source: KnownSource, place: int, copy: int, copies: int) -> str:
-    # Names in a database have no extension: what follows a dot there is not one.
-    name = PurePosixPath(source.sharp.names[place])
-    stem = name if source.sharp.root.suffix == '.lmdb' else name.with_suffix('')
-    return f'{stem}{f"_{copy}" if copies > 1 else ""}.png'
+    name = source.sharp.names[place]
+    # Keys in a database are escaped, and have no extension: what follows a dot in them is not one.
+    stem = unquote(name) if source.sharp.root.suffix == '.lmdb' else PurePosixPath(name).with_suffix('').as_posix()
+    parts = inner_parts(source.sharp.root, f'{stem}{f"_{copy}" if copies > 1 else ""}.png')
+    return PurePosixPath(*parts).as_posix()
 
 
 def _write_png(picture: Levels, path: Path) -> str:

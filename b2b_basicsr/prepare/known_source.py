@@ -10,20 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from basicsr.archs import build_network
-from basicsr.utils.registry import ARCH_REGISTRY
 from numpy.typing import NDArray
 from PIL import Image
 
 from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
-from b2b_basicsr.checks.registered import construct, registered
+from b2b_basicsr.checks.network_check import build_without_numbers, check_weights
 from b2b_basicsr.data.linear_light import as_levels
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
 from b2b_basicsr.data.random_crop import resized
 from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
 from b2b_basicsr.data.videos import Videos
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.checkpoint import check_fit, read_state_dict
+from b2b_basicsr.models.frozen_network import frozen_network
 
 _SECTION = 'datasets:train'
 Levels = NDArray[np.uint8]
@@ -50,6 +48,11 @@ class KnownSource(ABC):
     def places(self) -> list[int]:
         """Places in ``sharp`` of the pictures that K can be made from."""
         return list(range(len(self.sharp)))
+
+    @property
+    def roots(self) -> list[Path]:
+        """The folders that it reads."""
+        return [self.sharp.root]
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -142,35 +145,37 @@ class KernelNetwork(KnownSource):
             )
         )
         self._pairs = matched_pairs(self._blur, self._clear)
-        self._section = opt.get('network_k')
-        paths: Mapping[str, Any] = opt.get('path') or {}
-        self._weights: str = paths.get('pretrain_network_k') or ''
-        self._net = self._build(paths.get('param_key_k', 'params'))
+        self._opt = opt
+        self._net = self._build()
 
-    def _build(self, param_key: str | None) -> KernelWizard:
-        if not isinstance(self._section, Mapping) or 'type' not in self._section:
+    def _build(self) -> KernelWizard:
+        if not self._opt.get('network_k'):
             raise UserError('network_k: missing; it carries the blur of known pairs over to S: {type: KernelWizard}')
-        arguments = {key: value for key, value in self._section.items() if key != 'type'}
-        with torch.device('meta'):
-            construct(registered(ARCH_REGISTRY, 'network_k', self._section['type']), 'network_k', arguments)
-        net = build_network(dict(self._section))
-        if not isinstance(net, KernelWizard):
-            raise UserError(f'network_k:type: {type(net).__name__} carries no blur over; use type: KernelWizard')
-        if not self._weights:
-            raise UserError('path:pretrain_network_k: missing; network_k is frozen, and useless without its weights')
-        key = 'path:pretrain_network_k'
-        weights, self._part = read_state_dict(key, self._weights, param_key)
-        check_fit(key, self._weights, net, weights)
-        net.load_state_dict(weights)
-        return net.to(self.device).eval().requires_grad_(False)
+        outline = build_without_numbers(self._opt, 'network_k')
+        if not isinstance(outline, KernelWizard):
+            raise UserError(f'network_k:type: {type(outline).__name__} carries no blur over; use type: KernelWizard')
+        check_weights(self._opt, 'network_k', outline, 'it is frozen, and useless untrained')
+        net = frozen_network(self._opt, 'network_k', self.device)
+        assert isinstance(net, KernelWizard)
+        return net
+
+    @property
+    def roots(self) -> list[Path]:
+        """The folders that it reads."""
+        return [self.sharp.root, self._blur.root, self._clear.root]
 
     def describe(self) -> dict[str, Any]:
         """The network, its weights and the pairs."""
-        digest = hashlib.sha256(Path(self._weights).expanduser().read_bytes()).hexdigest()
+        paths = self._opt['path']
+        file = Path(paths['pretrain_network_k']).expanduser()
         return {
             'source': self.kind,
-            'network_k': dict(self._section or {}),
-            'weights': {'file': str(self._weights), 'part': self._part, 'sha256': digest},
+            'network_k': dict(self._opt['network_k']),
+            'weights': {
+                'file': str(file),
+                'param_key': paths.get('param_key_k', 'params'),
+                'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
+            },
             'pairs': {
                 'known_blur': str(self._blur.root),
                 'known_sharp': str(self._clear.root),

@@ -67,6 +67,8 @@ def test_a_whole_file_passes(kernel_options: Options, write: Callable[..., Path]
             {'datasets__val__type': 'SingleImageDataset', 'datasets__val__dataroot_gt': ...},
             'datasets:val: .*needs pairs',
         ),
+        ({'val__tile': 64}, 'val:tile: unknown key'),
+        ({'datasets__val__meta_info_file': 'kernel.yml'}, 'datasets:val:meta_info_file: '),
         ({'networkg': {}}, 'networkg: unknown key; did you mean network_g'),
     ],
 )

@@ -140,6 +140,10 @@ WRONG: list[tuple[Options, str]] = [
         'train:pixel_opt:type: GANLoss is no content loss',
     ),
     ({'datasets__train__gt_size': 4}, 'network_.: .* cannot take a crop of gt_size 4'),
+    (
+        {'datasets__train__gt_size': 16},
+        "network_d: .* cannot take a crop of gt_size 16, the translator's output of 4 x 4 pixels: .*at least 6",
+    ),
     ({'datasets__train__gt_size': '32'}, "gt_size: '32'"),
     (
         {'network_g': {'type': 'MSRResNet', 'num_feat': 4, 'num_block': 1}},
@@ -346,7 +350,7 @@ def test_other_peoples_option_files_are_left_alone(
 def test_shipped_option_files_are_known_to_the_schema(tmp_path: Path) -> None:
     """Every key of every shipped file passes; what is missing here is the data that they name."""
     from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
-    from b2b_basicsr.models.blur2blur_options import PathOptions, TrainOptions
+    from b2b_basicsr.models.blur2blur_options import Blur2BlurValOptions, PathOptions, TrainOptions
     from b2b_basicsr.models.kernel_wizard_options import KernelPathOptions, KernelTrainOptions
     from b2b_basicsr.models.val_options import ValOptions
     from b2b_basicsr.shipped_options import shipped_option_files
@@ -359,7 +363,7 @@ def test_shipped_option_files_are_known_to_the_schema(tmp_path: Path) -> None:
             continue
         seen.add((kind, 'train' in opt))
         (PathOptions if kind == 'Blur2BlurModel' else KernelPathOptions).from_options('path', opt['path'])
-        ValOptions.from_options('val', opt['val'])
+        (Blur2BlurValOptions if kind == 'Blur2BlurModel' else ValOptions).from_options('val', opt['val'])
         if 'train' not in opt:
             continue
         if kind == 'Blur2BlurModel':

@@ -99,3 +99,37 @@ def test_missing_option_file_is_one_line(
     assert err.startswith('error: nowhere.yml: ')
     assert err.count('\n') == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['nosuch'], "No such command 'nosuch'"),
+        (['prepare', 'gopro', 'nosuch.zip'], "Path 'nosuch.zip' does not exist"),
+        (['prepare', 'known'], "Missing option '-opt'"),
+        (['demo', '--seed', 'x'], "'x' is not a valid integer"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    monkeypatch.setattr(sys, 'argv', ['b2b', *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    output, error = capsys.readouterr()
+    assert output == ''
+    assert error.startswith('error: ')
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(('arguments', 'status'), [(['--version'], 0), (['prepare', '--help'], 0), ([], 2)])
+def test_help_and_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int
+) -> None:
+    monkeypatch.setattr(sys, 'argv', ['b2b', *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert (end.value.code or 0) == status
+    assert 'b2b' in ''.join(capsys.readouterr())

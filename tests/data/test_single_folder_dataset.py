@@ -48,3 +48,10 @@ def test_no_pictures(tmp_path: Path) -> None:
     section = {'type': 'SingleFolderDataset', 'dataroot_lq': str(tmp_path), 'io_backend': {'type': 'disk'}}
     with pytest.raises(UserError, match='datasets:test:dataroot_lq: no picture'):
         build_dataset({**section, 'name': 'test', 'phase': 'test'})
+
+
+@pytest.mark.parametrize('kind', ['SingleFolderDataset', 'PairedFolderDataset'])
+def test_a_list_of_names_is_refused_and_not_passed_over(folder: Path, kind: str) -> None:
+    section = {'type': kind, 'dataroot_lq': str(folder), 'dataroot_gt': str(folder), 'io_backend': {'type': 'disk'}}
+    with pytest.raises(UserError, match=f'datasets:val:meta_info_file: {kind} takes all pictures'):
+        build_dataset({**section, 'name': 'test', 'phase': 'val', 'scale': 1, 'meta_info_file': 'list.txt'})

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.checkpoint import check_fit, read_state_dict, write_whole
+from b2b_basicsr.models.checkpoint import check_fit, load_weights, read_state_dict, write_whole
 
 KEY = 'path:pretrain_network_g'
 
@@ -83,3 +83,19 @@ def test_write_is_whole_or_not_at_all(tmp_path: Path) -> None:
         write_whole({'a': torch.zeros(10000), 'b': Unwritable()}, path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ['net.pth']
+
+
+def test_loose_loading_takes_what_fits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = nn.Linear(2, 3), nn.Linear(3, 1)
+    net = nn.Sequential(first, second)
+    given = {key: torch.ones_like(value) for key, value in net.state_dict().items()}
+    given['1.weight'] = torch.ones(5, 5)
+    given['2.weight'] = torch.ones(1)
+    torch.save({'params': given}, tmp_path / 'net.pth')
+    before = second.weight.clone()
+    with caplog.at_level('WARNING', logger='basicsr'):
+        load_weights(net, 'key', str(tmp_path / 'net.pth'), strict=False, param_key='params')
+    assert torch.equal(first.weight, torch.ones(3, 2))
+    assert torch.equal(second.weight, before)
+    with pytest.raises(UserError, match='another network'):
+        load_weights(net, 'key', str(tmp_path / 'net.pth'), strict=True, param_key='params')

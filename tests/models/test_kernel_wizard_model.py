@@ -139,7 +139,7 @@ def test_validation_scores_and_writes_one_picture(kernel_options: Options, tmp_p
     assert strip.shape[1] == 5 * 128 + 4 * 4  # sharp, blurry, re-blurred, other sharp, other with that blur
     assert strip.shape[0] > 3 * 128
     assert np.array_equal(strip[-128:, :128], levels[2]['gt'][..., ::-1])
-    assert np.array_equal(strip[-128:, 3 * 132 : 3 * 132 + 128], levels[0]['gt'][..., ::-1]), 'the next sharp picture'
+    assert np.array_equal(strip[-128:, 3 * 132 : 3 * 132 + 128], levels[1]['gt'][..., ::-1]), 'another sharp picture'
     assert len(list(folder.glob('*/*_7.png'))) == 3
     assert pictures == [('pairs', strip.shape, 7)]
     saved = torch.load(tmp_path / 'models' / 'net_g_best.pth', weights_only=True)
@@ -174,3 +174,33 @@ def test_pictures_without_a_sharp_twin_are_refused(kernel_options: Options) -> N
     model = build_model(kernel_options)
     with pytest.raises(UserError, match='needs pairs'):
         model.feed_data({'lq': torch.rand(1, 3, 8, 8)})
+
+
+def test_best_network_is_not_replaced_by_a_worse_one_after_resuming(kernel_options: Options, tmp_path: Path) -> None:
+    """BasicSR saves the state of an iteration before it validates at it."""
+    model = build_model(deepcopy(kernel_options))
+    for iteration, values in ((2, [{'psnr': 30.0, 'gain': 1.0}]), (4, [{'psnr': 35.0, 'gain': 9.0}])):
+        model.save(0, iteration)
+        model._record('pairs', values, iteration, None)
+    model._record('pairs', [{'psnr': 40.0, 'gain': 0.0}], 5, None)
+    best = (tmp_path / 'models' / 'net_g_best.pth').read_bytes()
+    state = torch.load(tmp_path / 'training_states' / '4.state', weights_only=True)
+    assert state['best_metric_results']['pairs']['psnr']['val'] == 30.0
+    again = build_model(deepcopy(kernel_options))
+    again.resume_training(state)
+    expected = {'better': 'higher', 'val': 35.0, 'iter': 4}
+    assert again.best_metric_results['pairs']['psnr'] == expected, 'not what came after the state'
+    again._record('pairs', [{'psnr': 34.0}], 5, None)
+    assert (tmp_path / 'models' / 'net_g_best.pth').read_bytes() == best
+    again._record('pairs', [{'psnr': 36.0}], 6, None)
+    assert (tmp_path / 'models' / 'net_g_best.pth').read_bytes() != best
+
+
+def test_a_value_that_is_no_number_is_never_the_best(kernel_options: Options, tmp_path: Path) -> None:
+    model = build_model(kernel_options)
+    model._record('pairs', [{'psnr': float('nan')}], 1, None)
+    assert not (tmp_path / 'models' / 'net_g_best.pth').exists()
+    model._record('pairs', [{'psnr': 30.0}], 2, None)
+    assert (tmp_path / 'models' / 'net_g_best.pth').exists()
+    model._record('pairs', [{'psnr': float('nan')}], 3, None)
+    assert model.best_metric_results['pairs']['psnr']['iter'] == 2

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lmdb
 import numpy as np
 import pytest
 import torch
@@ -168,8 +169,7 @@ def test_a_stopped_run_goes_on_and_ends_alike(root: Path, kind: str) -> None:
         # what a kill can leave behind: half a line, half a file
         with (partial / 'known.jsonl').open('a') as file:
             file.write('{"picture": "v2/')
-        (partial / 'pictures' / '.x.png.unfinished').write_bytes(b'half')
-        (partial / 'pictures' / '.x.png.unfinished').unlink()
+        (partial / 'pictures' / '.gone.png.unfinished').write_bytes(b'half')
     source = known_source(opt, CPU)
     counting = _Stopping(source, 99)
     write_known_set(source, out, 0, copies=1)
@@ -187,9 +187,13 @@ def test_a_picture_lost_since_is_made_again(root: Path) -> None:
         write_known_set(source, root / 'known', 0, copies=1)
     (root / '.known.partial/pictures/v1/2.png').unlink()
     write_known_set(known_source(opt, CPU), root / 'known', 0, copies=1)
-    pictures = {name: content for name, content in _files(root / 'known').items() if name.endswith('.png')}
-    assert pictures.items() <= _files(root / 'whole').items()
-    assert len(pictures) == 10
+    assert {line['picture']: line for line in _lines(root / 'known')[1:]} == {
+        line['picture']: line for line in _lines(root / 'whole')[1:]
+    }
+    assert len(_lines(root / 'known')) == 11, 'one line a picture'
+    assert {name: content for name, content in _files(root / 'known').items() if name.endswith('.png')} == {
+        name: content for name, content in _files(root / 'whole').items() if name.endswith('.png')
+    }
 
 
 @pytest.mark.parametrize(
@@ -306,6 +310,59 @@ def test_database_from_a_database(root: Path) -> None:
         assert UnpairedBlurDataset(train)[0]['known'].shape == (3, 32, 32)
     finally:
         close_lmdb_clients()
+
+
+def test_names_of_a_database_are_those_of_its_pictures(root: Path) -> None:
+    (root / 'S' / 'v1').rename(root / 'S' / 'scene 1.2')
+    write_picture_lmdb(root / 'S', root / 'S.lmdb', lambda _: None)
+    opt = _options(root, 'synth_known_opt')
+    opt['datasets']['train'] |= {'dataroot_sharp': str(root / 'S.lmdb'), 'io_backend': {'type': 'lmdb'}}
+    try:
+        write_known_set(known_source(opt, CPU), root / 'known.lmdb', 0, copies=1)
+    finally:
+        close_lmdb_clients()
+    lines = [
+        [line.split('.')[0] for line in (root / name / 'meta_info.txt').read_text().splitlines()]
+        for name in ('known.lmdb', 'S.lmdb')
+    ]
+    assert lines[0] == lines[1]
+    assert 'scene%201%2E2/0' in lines[0]
+
+
+@pytest.mark.parametrize('key', ['/OUTSIDE/evil', '%2E%2E/%2E%2E/evil', 'a%5Cevil'])
+def test_a_key_that_leaves_the_folder_is_refused(root: Path, key: str) -> None:
+    write_picture_lmdb(root / 'S', root / 'S.lmdb', lambda _: None)
+    key = key.replace('/OUTSIDE', str(root / 'outside'))
+    (root / 'outside').mkdir()
+    with lmdb.open(str(root / 'S.lmdb')) as environment, environment.begin(write=True) as transaction:
+        transaction.put(key.encode(), (root / 'S/v1/0.png').read_bytes())
+    with (root / 'S.lmdb' / 'meta_info.txt').open('a') as file:
+        file.write(f'{key}.png (40,60,3) 1\n')
+    opt = _options(root, 'synth_known_opt')
+    opt['datasets']['train'] |= {'dataroot_sharp': str(root / 'S.lmdb'), 'io_backend': {'type': 'lmdb'}}
+    try:
+        with pytest.raises(UserError, match='evil'):
+            write_known_set(known_source(opt, CPU), root / 'known.lmdb', 0, copies=1)
+    finally:
+        close_lmdb_clients()
+    assert not list(root.rglob('evil*'))
+
+
+@pytest.mark.parametrize('out', ['S/known', 'S/v1/known', 'C/known', 'D'])
+def test_k_does_not_go_into_what_it_is_made_of(root: Path, out: str) -> None:
+    with pytest.raises(UserError, match=r'would lie in its own source|is there already'):
+        write_known_set(known_source(_options(root, 'network_k'), CPU), root / out, 0, copies=1)
+    assert not (root / 'S/known').exists()
+
+
+def test_s_is_the_working_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root / 'S')
+    opt = _options(root, 'synth_known_opt')
+    opt['datasets']['train']['dataroot_sharp'] = '.'
+    (root / 'train.yml').write_text(yaml.safe_dump(opt))
+    result = CliRunner().invoke(known, ['-opt', str(root / 'train.yml')], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert len(_lines(root / 'known')) == 11
 
 
 def test_a_gpu_that_is_not_there_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
