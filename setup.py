@@ -122,7 +122,6 @@ setup(
     install_requires=[
         'basicsr>=1.4.2',
         'click',
-        'filelock',
         'jinja2',
         'lmdb',
         'matplotlib',
@@ -138,7 +137,7 @@ setup(
     ],
     extras_require={
         'demo': ['scikit-learn'],
-        'dev': ['mypy', 'pytest', 'ruff', 'types-PyYAML', 'types-setuptools', 'types-tqdm'],
+        'dev': ['filelock', 'mypy', 'pytest', 'ruff', 'types-PyYAML', 'types-setuptools', 'types-tqdm'],
     },
     entry_points={'console_scripts': ['b2b = b2b_basicsr.commands.cli:main']},
     cmdclass={'build_py': BuildWithAutoload, 'editable_wheel': EditableWheelWithAutoload},

@@ -25,7 +25,7 @@ for _command in (demo, options, prepare, train, test):
 
 
 def main() -> None:
-    """Runs ``b2b``: exit status 0; 1 where some of many files could not be done; 2 and one line for a user's mistake."""
+    """Runs ``b2b``: exit status 0; 1 where some of many files could not be done; 2 and a line for a mistake."""
     try:
         # Its own way of ending is several lines for a mistake.
         sys.exit(b2b(prog_name='b2b', standalone_mode=False))

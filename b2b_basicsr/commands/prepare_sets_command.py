@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from b2b_basicsr.prepare.published_layouts import (
     read_layout,
     read_list,
 )
+
+if TYPE_CHECKING:  # the command line answers --help without waiting for torch
+    from b2b_basicsr.prepare.source_files import Source
 
 PARTS = ('unpaired', 'train', 'test')
 _SPLITS = ('train', 'val', 'test')
@@ -150,14 +153,10 @@ def _published_command(published: PublishedSet) -> click.Command:
         max_gb: float,
         force: bool,
     ) -> None:
-        from b2b_basicsr.prepare.prepared_set import SetSettings, check_target, echo_summary, write_set
+        from b2b_basicsr.prepare.prepared_set import SetSettings, echo_summary, write_set
         from b2b_basicsr.prepare.set_plan import plan_published
-        from b2b_basicsr.prepare.source_files import open_source
-        from b2b_basicsr.prepare.untrusted_members import GIGABYTE, SizeBound
 
-        check_target(out, sources, force)
-        bound = SizeBound(int(max_gb * GIGABYTE))
-        opened = [open_source(path, bound) for path in sources]
+        (opened,) = _opened(out, force, max_gb, sources)
         listed = {split: frozenset[str]() for split, _ in lists}
         for split, file in lists:
             listed[split] |= read_list(file)
@@ -201,13 +200,7 @@ def _phonecraft(
     max_gb: float,
     force: bool,
 ) -> None:
-    from b2b_basicsr.prepare.prepared_set import check_target
-    from b2b_basicsr.prepare.source_files import open_source
-    from b2b_basicsr.prepare.untrusted_members import GIGABYTE, SizeBound
-
-    check_target(out, sources, force)
-    bound = SizeBound(int(max_gb * GIGABYTE))
-    opened = [open_source(path, bound) for path in sources]
+    (opened,) = _opened(out, force, max_gb, sources)
     layout = _scenes(read_layout([file for source in opened for file in source.files], loose=True), scene_pattern)
     _write_own(PHONECRAFT.name, layout, opened, out, ratio, test_share, fps, as_lmdb, force)
 
@@ -248,20 +241,36 @@ def _folder(
     """Your own pictures and videos of one camera.
 
     A video is a scene, a folder below a given one is a scene, and a picture directly in a given folder is one, too. A
-    name that stands among the blurry and the sharp ones is one scene, and used on one side only.
+    name that stands among the blurry and the sharp ones is one scene, and used on one side only: so one folder may be
+    given for both, and its scenes are shared out.
     """
     from b2b_basicsr.prepare.own_pictures import own_layout
+
+    blurry_sources, sharp_sources = _opened(out, force, max_gb, blurry, sharp)
+    layout = _scenes(own_layout(blurry_sources, sharp_sources), scene_pattern)
+    opened = [*blurry_sources, *(source for source in sharp_sources if source not in blurry_sources)]
+    _write_own('folder', layout, opened, out, ratio, test_share, fps, as_lmdb, force)
+
+
+def _opened(out: Path, force: bool, max_gb: float, *sides: tuple[Path, ...]) -> list[list[Source]]:
+    """The sources of each side, listed; one that is given for several sides is the same object there."""
+    from b2b_basicsr.errors import UserError
     from b2b_basicsr.prepare.prepared_set import check_target
     from b2b_basicsr.prepare.source_files import open_source
     from b2b_basicsr.prepare.untrusted_members import GIGABYTE, SizeBound
 
-    check_target(out, (*blurry, *sharp), force)
+    for side in sides:
+        for place, path in enumerate(side):
+            if path.resolve() in (earlier.resolve() for earlier in side[:place]):
+                raise UserError(f'{path}: is given twice; once is enough')
+    given = [path for side in sides for path in side]
+    check_target(out, given, force)
     bound = SizeBound(int(max_gb * GIGABYTE))
-    blurry_sources = [open_source(path, bound) for path in blurry]
-    sharp_sources = [open_source(path, bound) for path in sharp]
-    layout = _scenes(own_layout(blurry_sources, sharp_sources), scene_pattern)
-    opened = [*blurry_sources, *sharp_sources]
-    _write_own('folder', layout, opened, out, ratio, test_share, fps, as_lmdb, force)
+    opened: dict[Path, Source] = {}
+    for path in given:
+        if path.resolve() not in opened:
+            opened[path.resolve()] = open_source(path, bound)
+    return [[opened[path.resolve()] for path in side] for side in sides]
 
 
 def _scenes(layout: Layout, pattern: str | None) -> Layout:

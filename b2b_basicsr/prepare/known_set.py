@@ -7,15 +7,12 @@ import io
 import os
 import platform
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
 import torch
-from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm import tqdm
 
@@ -25,7 +22,9 @@ from b2b_basicsr.prepare.known_manifest import NAME, KnownManifest
 from b2b_basicsr.prepare.known_source import KnownSource, Levels
 from b2b_basicsr.prepare.picture_lmdb import write_picture_lmdb
 from b2b_basicsr.prepare.prepared_set import check_target
-from b2b_basicsr.prepare.untrusted_members import inner_parts
+from b2b_basicsr.prepare.set_lock import locked
+from b2b_basicsr.prepare.untrusted_members import safe_key_parts
+from b2b_basicsr.prepare.write_errors import cannot_write
 
 _LIBRARIES = ('torch', 'numpy', 'pillow')
 
@@ -63,7 +62,7 @@ def write_known_set(source: KnownSource, out: Path, seed: int, copies: int) -> i
     if out.exists():
         raise UserError(f'{out}: is there already; delete it, or give another -o')
     check_target(out, source.roots, force=False)
-    with _locked(out):
+    with locked(out):
         partial = out.with_name(f'.{out.name}.partial')
         pictures = partial / 'pictures'
         try:
@@ -72,28 +71,8 @@ def write_known_set(source: KnownSource, out: Path, seed: int, copies: int) -> i
             count = _make_missing(source, manifest, pictures, seed, copies)
             _give_name(out, partial, pictures)
         except OSError as cause:
-            raise UserError(
-                f'{out}: cannot be written ({cause.strerror or cause}); mend that, and the same command goes on'
-            ) from cause
+            raise UserError(f'{cannot_write(out, cause)}; the same command goes on') from cause
     return count
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    lock_file = out.with_name(f'.{out.name}.lock')
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(lock_file)
-        lock.acquire(timeout=0)
-    except Timeout as cause:
-        raise UserError(f'{out}: another b2b prepare is at work on it; wait for it') from cause
-    except OSError as cause:
-        raise UserError(f'{out}: cannot be written ({cause.strerror or cause}); give another -o') from cause
-    try:
-        yield
-    finally:
-        lock_file.unlink(missing_ok=True)
-        lock.release()
 
 
 def _header(source: KnownSource, seed: int, copies: int) -> dict[str, Any]:
@@ -137,8 +116,8 @@ def _target(source: KnownSource, place: int, copy: int, copies: int) -> str:
     name = source.sharp.names[place]
     # Keys in a database are escaped, and have no extension: what follows a dot in them is not one.
     stem = unquote(name) if source.sharp.root.suffix == '.lmdb' else PurePosixPath(name).with_suffix('').as_posix()
-    parts = inner_parts(source.sharp.root, f'{stem}{f"_{copy}" if copies > 1 else ""}.png')
-    return PurePosixPath(*parts).as_posix()
+    *folders, last = safe_key_parts(stem)
+    return PurePosixPath(*folders, f'{last}{f"_{copy}" if copies > 1 else ""}.png').as_posix()
 
 
 def _write_png(picture: Levels, path: Path) -> str:

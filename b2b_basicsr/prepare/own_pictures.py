@@ -43,12 +43,13 @@ def plan_own(layout: Layout, ratio: float, test_share: float) -> SetPlan:
     Raises:
         UserError: if there are no blurry or no sharp pictures, or too few scenes.
     """
-    plan = SetPlan()
+    plan = SetPlan(notes=[*layout.notes])
     test = [item for item in layout.pictures if item.split == 'test']
     found = [item for item in layout.pictures if item.split != 'test']
     for role, name in (('blur', 'blurry'), ('sharp', 'sharp')):
         if not any(item.role == role for item in found):
-            raise UserError(f'no {name} picture or video in the sources (of {len(layout.pictures)} files found)')
+            said = '; '.join([f'of {len(layout.pictures)} files found', *layout.notes])
+            raise UserError(f'no {name} picture or video for the training in the sources ({said})')
     test_blurry = [item for item in test if item.role == 'blur']
     test_scenes = {item.scene for item in test_blurry}
     seen_in_test = {item.scene for item in found} & test_scenes

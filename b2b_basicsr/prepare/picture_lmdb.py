@@ -76,5 +76,8 @@ def write_picture_lmdb(folder: Path, target: Path, progress: Callable[[int], obj
 
 
 def _shape(file: Path) -> str:
-    with Image.open(file) as picture:
-        return f'({picture.height},{picture.width},{len(picture.getbands())})'
+    try:
+        with Image.open(file) as picture:
+            return f'({picture.height},{picture.width},{len(picture.getbands())})'
+    except Exception as cause:  # Pillow's plugins raise whatever a broken file makes them raise
+        raise UserError(f'{file}: cannot be read as a picture; mend it or take it out') from cause

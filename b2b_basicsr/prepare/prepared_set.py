@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 from collections import defaultdict
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from b2b_basicsr import __version__
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.prepare.link_or_copy import link_or_copy
 from b2b_basicsr.prepare.picture_lmdb import write_picture_lmdb
 from b2b_basicsr.prepare.set_plan import SetPlan
 from b2b_basicsr.prepare.source_files import Source, SourceFile, copy_stream
@@ -36,9 +36,6 @@ OPTION_KEYS = {
     'test/sharp': 'datasets:val:dataroot_gt',
 }
 """Folder of a prepared set -> the option key that names it."""
-
-TEST_NAMES = 'test/meta_info_blur.txt'
-"""Of a set without ground truth: names of its test pictures, for the ``meta_info_file`` of SingleImageDataset."""
 
 _VIDEOS = '.videos'
 
@@ -175,8 +172,6 @@ class _SetWriter:
         self._count()
         if self.settings.as_lmdb:
             self._turn_into_lmdb()
-        elif 'test/blur' in self.counts and 'test/sharp' not in self.counts:
-            self._name_test_pictures()
         if self._copied:
             self.notes.append(f'{self._copied} files copied, as the file system refuses hard links to the source')
         if self._wrong_sizes:
@@ -197,7 +192,7 @@ class _SetWriter:
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise UserError(
-                f'{self.folder.parent}: the set takes {needed / GIGABYTE:.2f} GB, and {free / GIGABYTE:.2f} GB are '
+                f'{self.folder.parent}: the set takes {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are '
                 'free; free space, or give another -o'
             )
 
@@ -209,7 +204,7 @@ class _SetWriter:
     def _place(self, file: SourceFile, content: Any, targets: Sequence[PurePosixPath]) -> None:
         first, *others = (self._new_path(target) for target in targets)
         if isinstance(content, Path):
-            self._link(content, first)
+            self._copied += link_or_copy(content, first)
         else:
             with first.open('xb') as written:
                 copy_stream(file, content, written)
@@ -217,18 +212,7 @@ class _SetWriter:
         for target in targets:
             self._sizes[target] = size
         for other in others:
-            self._link(first, other)
-
-    def _link(self, existing: Path, new: Path) -> None:
-        if existing.is_symlink():  # replaced since it was listed
-            raise UserError(f'{existing}: has become a link, which is not followed; leave the source alone meanwhile')
-        try:
-            os.link(existing, new)
-        except FileExistsError:  # names that a file system takes for the same
-            raise
-        except OSError:
-            shutil.copyfile(existing, new)
-            self._copied += 1
+            self._copied += link_or_copy(first, other)
 
     def _checked_size(self, file: SourceFile, path: Path) -> tuple[int, int]:
         try:
@@ -280,17 +264,6 @@ class _SetWriter:
         for part, scenes in self.plan.scenes.items():
             sizes = [file.stat().st_size for file in (self.folder / part).rglob('*') if file.is_file()]
             self.counts[part] = PartCount(len(sizes), len(scenes), sum(sizes))
-
-    def _name_test_pictures(self) -> None:
-        # BasicSR's SingleImageDataset does not look into subfolders
-        folder = self.folder / 'test' / 'blur'
-        names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob('*') if file.is_file())
-        (self.folder / TEST_NAMES).write_text(
-            ''.join(f'{name}\n' for name in names), encoding='utf-8', errors='surrogateescape'
-        )
-        spaced = sum(any(letter.isspace() for letter in name) for name in names)
-        if spaced:
-            self.notes.append(f'{TEST_NAMES}: BasicSR cuts names at a space, and {spaced} have one; rename those files')
 
     def _turn_into_lmdb(self) -> None:
         total = sum(count.bytes for count in self.counts.values())

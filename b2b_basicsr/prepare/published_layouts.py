@@ -137,10 +137,17 @@ class FoundPicture:
 
 @dataclass(frozen=True)
 class Layout:
-    """What was found, and how many pictures are of other kinds (``blur_gamma``, say)."""
+    """What was found.
+
+    Args:
+        pictures: whose part is known.
+        left_out: number of pictures of other kinds (``blur_gamma``, say).
+        notes: what the user should know.
+    """
 
     pictures: Sequence[FoundPicture]
     left_out: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -184,7 +191,14 @@ def read_layout(
         for reading in with_role:
             reading.split = 'train'
     used = [reading for reading in with_role if reading.split]
-    return Layout(pictures=_with_scenes(used), left_out=len(files) - len(used))
+    notes: tuple[str, ...] = ()
+    if not lists and len(used) < len(with_role):
+        lost = next(reading for reading in with_role if not reading.split)
+        notes = (
+            f'{len(with_role) - len(used)} blurry or sharp pictures lie in no folder named train, val or test, so they '
+            f'are left out, as others do ({used[0].file}); the first is {lost.file}',
+        )
+    return Layout(_with_scenes(used, paired=not loose), len(files) - len(used), notes)
 
 
 def _read_path(file: SourceFile, loose: bool) -> _Reading:
@@ -200,10 +214,12 @@ def _read_path(file: SourceFile, loose: bool) -> _Reading:
             reading.name = reading.rest.pop() + PurePosixPath(name).suffix
     for folder in folders:
         role, split = _role_and_split(folder, loose)
+        told = reading.split is not None
         reading.split = reading.split or split
         if role and stem not in _ROLE_WORDS:
             reading.role = role
-        if stem not in _ROLE_WORDS and not role and not split:
+        is_scene = not role and (not split or (told and reading.role))
+        if stem not in _ROLE_WORDS and is_scene:
             reading.rest.append(folder)
     if not reading.role or not reading.split:
         role, split = _role_and_split(file.source.name.split('.')[0], loose=True)
@@ -239,24 +255,40 @@ def _listed_split(file: SourceFile, lists: Mapping[str, frozenset[str]]) -> str 
     return next((split for split, names in lists.items() if tails & names), None)
 
 
-def _with_scenes(readings: Sequence[_Reading]) -> list[FoundPicture]:
+def _with_scenes(readings: Sequence[_Reading], paired: bool) -> list[FoundPicture]:
     """Scenes are what is left of the paths, less the folders above all scenes of the same split and role."""
     from b2b_basicsr.prepare.file_kinds import is_video
 
-    groups: dict[tuple[str, Role], list[_Reading]] = defaultdict(list)
+    splits: dict[str, dict[Role, list[_Reading]]] = defaultdict(lambda: defaultdict(list))
     for reading in readings:
         if not reading.split or not reading.role:
             continue
         if is_video(reading.name):  # is a scene itself, and its frames lie in it
             reading.rest.append(PurePosixPath(reading.name).stem)
-        groups[reading.split, reading.role].append(reading)
-    found = []
-    for (split, role), group in groups.items():
-        shared = _shared_depth([reading.rest for reading in group])
-        for reading in group:
-            scene = '/'.join(reading.rest[shared:])
-            found.append(FoundPicture(reading.file, split, role, scene, PurePosixPath(reading.name)))
+        splits[reading.split][reading.role].append(reading)
+    found: list[FoundPicture] = []
+    for split, groups in splits.items():
+        shared = {role: _shared_depth([reading.rest for reading in group]) for role, group in groups.items()}
+        choices = [{role: _below(group, split, role, shared[role]) for role, group in groups.items()}]
+        if paired and len(set(shared.values())) > 1:
+            # One role may have folders that the other lacks: of RB2V's parts, say. Then its scenes keep more of them
+            least = min(shared.values())
+            choices.append({role: _below(group, split, role, least) for role, group in groups.items()})
+        for pictures in max(choices, key=_count_twins).values():
+            found += pictures
     return found
+
+
+def _below(readings: Sequence[_Reading], split: str, role: Role, depth: int) -> list[FoundPicture]:
+    return [
+        FoundPicture(reading.file, split, role, '/'.join(reading.rest[depth:]), PurePosixPath(reading.name))
+        for reading in readings
+    ]
+
+
+def _count_twins(by_role: Mapping[Role, Sequence[FoundPicture]]) -> int:
+    sides = [{picture.twin_key for picture in pictures} for pictures in by_role.values()]
+    return len(set.intersection(*sides))
 
 
 def _shared_depth(paths: Sequence[Sequence[str]]) -> int:

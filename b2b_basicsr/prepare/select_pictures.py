@@ -6,11 +6,10 @@ import io
 import json
 import os
 import platform
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -20,6 +19,7 @@ from b2b_basicsr.data.lmdb_clients import read_lmdb
 from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.prepare.blur_histogram import draw_histogram
+from b2b_basicsr.prepare.link_or_copy import link_or_copy
 from b2b_basicsr.prepare.prepared_set import check_target
 from b2b_basicsr.prepare.select_rule import KeepRule
 from b2b_basicsr.prepare.select_scores import (
@@ -30,9 +30,13 @@ from b2b_basicsr.prepare.select_scores import (
     score_pictures,
     write_scores,
 )
+from b2b_basicsr.prepare.untrusted_members import safe_key_parts
 from b2b_basicsr.prepare.whole_or_nothing import MANIFEST, whole_or_nothing
 
 HISTOGRAM_FILE = 'histogram.png'
+
+# Pillow tells these from JPEG by what else the file holds; phones write them as .jpg
+_KINDS_OF_JPEG = ('MPO',)
 
 
 @dataclass(frozen=True)
@@ -162,32 +166,27 @@ def _write(source: PictureSource, places: Sequence[int], folder: Path) -> int:
             _write_bytes(folder, name, content)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        original = os.path.realpath(source.path(place))  # a link to a symbolic link would break with it
-        try:
-            os.link(original, target)
-        except FileExistsError:  # names that a file system takes for the same
-            raise
-        except OSError:
-            shutil.copyfile(original, target)
-            copied += 1
+        original = Path(os.path.realpath(source.path(place)))  # a link to a symbolic link would break with it
+        copied += link_or_copy(original, target)
     return copied
 
 
 def _write_bytes(folder: Path, key: str, content: bytes) -> None:
-    parts = PurePosixPath(key).parts
-    if key.startswith('/') or '..' in parts or '\\' in key or not parts:
-        raise UserError(f'LMDB key {key!r} leads out of its folder; write the database anew')
-    target = folder.joinpath(*parts[:-1], f'{parts[-1]}{_extension(content)}')
+    *folders, name = safe_key_parts(key)
+    target = folder.joinpath(*folders, f'{name}{_extension(key, content)}')
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open('xb') as file:
         file.write(content)
 
 
-def _extension(content: bytes) -> str:
+def _extension(key: str, content: bytes) -> str:
     with Image.open(io.BytesIO(content)) as picture:
-        kind = picture.format
+        kind = 'JPEG' if picture.format in _KINDS_OF_JPEG else picture.format
     # JPEG comes as .jfif first, which no picture set lists
-    return next(end for end in IMG_EXTENSIONS if Image.registered_extensions().get(end) == kind)
+    for end in IMG_EXTENSIONS:
+        if Image.registered_extensions().get(end) == kind:
+            return end
+    raise UserError(f'LMDB key {key!r}: holds a {kind} picture, which data sets do not list; store it as PNG')
 
 
 def _manifest(scored: ScoredSet, rule: KeepRule, settings: SelectSettings, selection: Selection) -> dict[str, object]:

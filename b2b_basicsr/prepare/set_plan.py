@@ -39,7 +39,8 @@ class SetPlan:
         """Put pictures and videos into a part such as ``unpaired/blur``.
 
         Raises:
-            UserError: if two files would have the same path without extension.
+            UserError: if two files would have the same path without extension, or a file would lie among the frames
+                of a video.
         """
         stems = {path.with_suffix('') for path in (*self.pictures, *self.videos) if path.is_relative_to(part)}
         scenes = set(self.scenes.get(part, []))
@@ -54,7 +55,18 @@ class SetPlan:
                 )
             stems.add(stem)
             (self.videos if video else self.pictures)[target] = item.file
+        self._keep_out_of_videos(part)
         self.scenes[part] = sorted(scenes)
+
+    def _keep_out_of_videos(self, part: str) -> None:
+        # A frame of the video's could have the other file's name
+        videos = {folder for folder in self.videos if folder.is_relative_to(part)}
+        for target, file in (*self.pictures.items(), *self.videos.items()) if videos else ():
+            for folder in videos.intersection(target.parents):
+                raise UserError(
+                    f'{file}: would lie in {folder}, among the frames of {self.videos[folder]}; rename one, or leave '
+                    'one out'
+                )
 
 
 def scenes_by_pattern(layout: Layout, pattern: str) -> Layout:
@@ -79,7 +91,7 @@ def scenes_by_pattern(layout: Layout, pattern: str) -> Layout:
         if not scene:
             raise UserError(f'--scene-pattern {pattern!r}: finds no scene in {path}')
         named.append(replace(picture, scene=scene))
-    return Layout(named, layout.left_out)
+    return replace(layout, pictures=named)
 
 
 def plan_unpaired(plan: SetPlan, found: Sequence[FoundPicture], ratio: float, test_share: float = 0.0) -> None:
@@ -101,6 +113,11 @@ def plan_unpaired(plan: SetPlan, found: Sequence[FoundPicture], ratio: float, te
     unpaired, test = set(first[: len(first) - held_out]), set(first[len(first) - held_out :])
     plan.add(BLURRY_UNPAIRED, (item for item in found if item.role == 'blur' and item.scene in unpaired))
     plan.add(SHARP_UNPAIRED, (item for item in found if item.role == 'sharp' and item.scene in second))
+    if test_share > 0 and not test:
+        plan.notes.append(
+            f'no test/blur: {test_share:g} of {len(first)} blurry scenes is less than one; a higher --test-share sets '
+            'some apart'
+        )
     if test:
         plan.add('test/blur', (item for item in found if item.role == 'blur' and item.scene in test))
 
@@ -134,11 +151,19 @@ def plan_published(
         pairs[split], found_problems = _pairs(published, split, by_split[split])
         problems += found_problems
     if problems and not incomplete:
-        raise UserError(f'{published.name}: {"; ".join(problems)}; complete the sources, or go on with --incomplete')
+        said = '; '.join([*problems, *layout.notes])
+        raise UserError(f'{published.name}: {said}; complete the sources, or go on with --incomplete')
+    plan.notes += layout.notes
     plan.notes += [f'{published.name} is incomplete: {problem}' for problem in problems]
     unused = sum(len(found) for split, found in by_split.items() if split not in pairs)
     if layout.left_out or unused:
         plan.notes.append(f'{layout.left_out} files of other kinds and {unused} pictures of other splits left out')
+    shared = {item.scene for item in pairs.get('train', [])} & {item.scene for item in pairs.get(wanted['test'], [])}
+    if shared and wanted['test'] != 'train':
+        plan.notes.append(
+            f'{len(shared)} scenes are in train and in {wanted["test"]}, the first is {min(shared)}: as published, or '
+            'as --list says'
+        )
     for part in parts:
         items = pairs[wanted[part]]
         if not items:

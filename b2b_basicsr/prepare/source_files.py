@@ -25,6 +25,15 @@ from b2b_basicsr.prepare.untrusted_members import SizeBound, inner_parts
 
 _CHUNK = 1 << 20
 _LONGEST_TAR_NAME = 1 << 20
+_GLOBAL_TAR_HEADERS = 1 << 16
+_TAR_HEADERS_OF_A_MEMBER = 8
+_TAR_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.XGLTYPE,
+)
 _ENCRYPTED = 0x1
 # What the readers of the standard library raise on broken archives
 _BROKEN = (
@@ -90,6 +99,9 @@ class Source(ABC):
         if not parts or any(part.startswith('.') or part == '__MACOSX' for part in parts):
             return
         if is_picture(parts[-1]) or is_video(parts[-1]):
+            path = '/'.join(parts)
+            if any(ord(character) < 32 or ord(character) == 127 for character in path):
+                raise UserError(f'{self.path}: the name {path!r} has a control character; rename it, or leave it out')
             self.files.append(SourceFile(self.path, parts, size, place))
         else:
             self.others += 1
@@ -154,12 +166,40 @@ class _Zip(Source):
                     yield file, stream
 
 
+class _RefusedTarError(tarfile.ReadError):
+    """A tar it is, but made to harm."""
+
+
 class _BoundedTarInfo(tarfile.TarInfo):
-    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        # Read into memory whole by tarfile, so a compressed archive could claim all of it.
-        if not self.isreg() and self.type != tarfile.DIRTYPE and self.size > _LONGEST_TAR_NAME:
-            raise tarfile.ReadError(f'a header of {self.size} bytes')
+    """Bounds what tarfile itself reads into memory, of which a small compressed archive could claim all."""
+
+    def _proc_member(self, archive: _BoundedTar) -> tarfile.TarInfo:
+        if not self.isreg() and self.type != tarfile.DIRTYPE and not 0 <= self.size <= _LONGEST_TAR_NAME:
+            raise _RefusedTarError(f'a header of {self.size} bytes')
+        if self.type in _TAR_HEADERS:
+            archive.headers_in_a_row += 1
+            if archive.headers_in_a_row > _TAR_HEADERS_OF_A_MEMBER:
+                raise _RefusedTarError('too many headers before one member')
+        if self.type == tarfile.XGLTYPE:  # kept to the end, and copied for each member
+            archive.global_bytes += self.size
+            if archive.global_bytes > _GLOBAL_TAR_HEADERS:
+                raise _RefusedTarError(f'{archive.global_bytes} bytes of global headers')
         return cast(tarfile.TarInfo, super()._proc_member(archive))  # type: ignore[misc]
+
+    def _refuse_sparse(self, *_: object) -> None:
+        raise _RefusedTarError('a sparse file, whose map may be of any length')
+
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
+
+
+class _BoundedTar(tarfile.TarFile):
+    tarinfo = _BoundedTarInfo
+    headers_in_a_row = 0
+    global_bytes = 0
+
+    def next(self) -> tarfile.TarInfo | None:
+        self.headers_in_a_row = 0
+        return super().next()
 
 
 class _Tar(Source):
@@ -168,15 +208,21 @@ class _Tar(Source):
         try:
             with self._opened(None):
                 return True
+        except _RefusedTarError:  # in its first header; listing says so again
+            return True
         except _BROKEN:
             return False
 
     def list_files(self, bound: SizeBound) -> None:
         with _reading(self.path), self._opened('Listing') as (archive, stream):
+            end = 0
             for place, member in enumerate(archive):
                 parts = inner_parts(self.path, member.name)
                 bound.add(self.path, member.name, member.size)
-                if member.isreg() and not member.issparse():
+                # archive.offset is where the member ends, so this is its headers and padding
+                bound.add_bytes(self.path, f'the headers of {member.name!r}', max(member.offset_data - end, 0))
+                end = archive.offset
+                if member.isreg():
                     self._take(parts, member.size, place)
                 elif not member.isdir():
                     self.skipped_links += 1
@@ -186,7 +232,7 @@ class _Tar(Source):
             if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError('no end mark')
             while rest := len(stream.read(_CHUNK)):  # to where a compressed stream checks itself
-                bound.add(self.path, 'after the end', rest)
+                bound.add_bytes(self.path, 'what lies behind the end of the tar', rest)
 
     def deliver(self, wanted: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, Path | IO[bytes]]]:
         by_place = {file.place: file for file in wanted}
@@ -206,7 +252,7 @@ class _Tar(Source):
                     yield file, stream
 
     @contextmanager
-    def _opened(self, bar: str | None) -> Iterator[tuple[tarfile.TarFile, BinaryIO]]:
+    def _opened(self, bar: str | None) -> Iterator[tuple[_BoundedTar, BinaryIO]]:
         with ExitStack() as stack:
             raw = stack.enter_context(self.path.open('rb'))
             magic = raw.read(6)
@@ -228,7 +274,7 @@ class _Tar(Source):
                 stream = cast(BinaryIO, stack.enter_context(bz2.BZ2File(stream)))
             elif magic.startswith(b'\xfd7zXZ'):
                 stream = cast(BinaryIO, stack.enter_context(lzma.LZMAFile(stream)))
-            yield stack.enter_context(tarfile.TarFile(fileobj=stream, tarinfo=_BoundedTarInfo)), stream
+            yield stack.enter_context(_BoundedTar(fileobj=stream)), stream
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def sample_video(video: Path, name: str, folder: Path, rate: float) -> SampledVi
 
     Raises:
         UserError: if the file cannot be opened as a video, or not one frame can be decoded.
-        OSError: if a frame cannot be written.
+        OSError: if a frame cannot be written, or a file of its name is there.
     """
     _refuse_playlist(video, name)
     capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
@@ -60,7 +60,9 @@ def sample_video(video: Path, name: str, folder: Path, rate: float) -> SampledVi
                     encoded, content = cv2.imencode('.png', frame)
                     if not encoded:
                         raise UserError(f'{name}: frame {read} cannot be written as PNG; leave the video out')
-                    (folder / f'{read:06}.png').write_bytes(content.tobytes())
+                    # never through what is there: it may be a hard link to a picture of the user's
+                    with (folder / f'{read:06}.png').open('xb') as file:
+                        file.write(content.tobytes())
                     taken += 1
             read += 1
     finally:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from filelock import FileLock, Timeout
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.prepare.set_lock import locked
+from b2b_basicsr.prepare.write_errors import cannot_write
 
 MANIFEST = 'prepared.json'
 """Written last: a folder without it is not a whole set, and never replaced."""
@@ -34,21 +34,8 @@ def whole_or_nothing(out: Path, force: bool) -> Iterator[Path]:
         UserError: if ``out`` may not be replaced, another process is building it, or the disk is full or read-only.
     """
     out = out.absolute()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock_file = out.with_name(f'.{out.name}.lock')
-        lock = FileLock(lock_file)
-        lock.acquire(timeout=0)
-    except Timeout as cause:
-        raise UserError(f'{out}: another b2b prepare is at work on it; wait for it') from cause
-    except OSError as cause:
-        raise _cannot_write(out, cause) from cause
-    try:
-        with _partial(out, force) as partial:
-            yield partial
-    finally:
-        lock_file.unlink(missing_ok=True)
-        lock.release()
+    with locked(out), _partial(out, force) as partial:
+        yield partial
 
 
 @contextmanager
@@ -75,7 +62,7 @@ def _partial(out: Path, force: bool) -> Iterator[Path]:
         if isinstance(cause, UserError):
             raise UserError(f'{cause}; {kept}') from cause
         if isinstance(cause, OSError):
-            raise UserError(f'{_cannot_write(out, cause)}; {kept}') from cause
+            raise UserError(f'{cannot_write(out, cause)}; {kept}') from cause
         click.echo(f'{out}: stopped; {kept}', err=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
@@ -109,12 +96,3 @@ def check_replaceable(out: Path, force: bool) -> None:
         raise UserError(f'{out}: is there, and not made by b2b prepare (no {MANIFEST}); move it or give another -o')
     if not force:
         raise UserError(f'{out}: is there already; give another -o, or --force to replace it')
-
-
-def _cannot_write(out: Path, cause: OSError) -> UserError:
-    if cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return UserError(
-            f'{out}: the disk is full, or a limit is reached ({cause.strerror}); free space or give another -o'
-        )
-    where = f' at {cause.filename}' if cause.filename else ''
-    return UserError(f'{out}: cannot be written{where} ({cause.strerror or cause}); mend that or give another -o')

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from basicsr.data.paired_image_dataset import PairedImageDataset
-from basicsr.data.single_image_dataset import SingleImageDataset
 
 from b2b_basicsr.commands.cli import main
 from b2b_basicsr.data.lmdb_clients import close_lmdb_clients
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
+from b2b_basicsr.data.single_folder_dataset import SingleFolderDataset
 from b2b_basicsr.prepare import prepared_set
 from tests.prepare import published_archives as archives
 from tests.prepare.published_archives import Kind
@@ -244,7 +244,7 @@ def test_too_little_space_is_said_before_anything_is_written(
 ) -> None:
     given = archives.make_gopro(tmp_path / 'downloads', 'zip', size=(32, 24))
     monkeypatch.setattr(shutil, 'disk_usage', lambda _: type('Usage', (), {'free': 1000}))
-    assert '0.00 GB are free' in refusal(prepare, 'gopro', *given, '--incomplete')
+    assert 'the set takes 0.1 MB, and 0.0 MB are free' in refusal(prepare, 'gopro', *given, '--incomplete')
     assert not list((tmp_path / 'datasets').iterdir())
 
 
@@ -257,7 +257,7 @@ def test_an_interrupted_run_leaves_nothing(prepare: Any, tmp_path: Path, monkeyp
     monkeypatch.setattr(prepared_set, 'copy_stream', interrupted)
     with pytest.raises(EndedError, match='stopped; nothing of it was kept') as caught:
         prepare('gopro', *given, '--incomplete')
-    assert caught.value.status == 1
+    assert caught.value.status == 130
     assert not list((tmp_path / 'datasets').iterdir())
 
 
@@ -327,12 +327,8 @@ def test_phonecraft_videos_become_frames_of_other_scenes(prepare: Any, tmp_path:
     assert scenes(source(root, 'test/blur')) == {'clip03'}
     assert scenes(source(root, 'unpaired/sharp')) == {'clip04', 'clip05', 'clip06'}
     assert len(source(root, 'test/blur')) == 4
-    test = SingleImageDataset(
-        {
-            'dataroot_lq': str(root / 'test/blur'),
-            'meta_info_file': str(root / 'test/meta_info_blur.txt'),
-            'io_backend': {'type': 'disk'},
-        }
+    test = SingleFolderDataset(
+        {'name': 'val', 'phase': 'val', 'dataroot_lq': str(root / 'test/blur'), 'io_backend': {'type': 'disk'}}
     )
     assert [tuple(test[index]['lq'].shape) for index in range(len(test))] == [(3, 32, 32)] * 4
     assert sorted(path.name for path in root.iterdir()) == ['prepared.json', 'test', 'unpaired']
@@ -404,8 +400,76 @@ def test_own_files_of_any_kind_may_be_given_and_mistakes_are_named(prepare: Any,
     assert 'another file of the sources also is unpaired/blur/walk' in line
 
 
+def own_stills(tmp_path: Path, folder: str, *names: str) -> Path:
+    for place, name in enumerate(names):
+        path = tmp_path / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(archives.png(archives.sharp_frame(place, 0, (32, 24))))
+    return tmp_path / folder
+
+
+@pytest.mark.parametrize(('picture', 'video'), [('clip/000000.png', 'clip.avi'), ('000000.png', '000000.avi')])
+@pytest.mark.parametrize('order', [1, -1])
+def test_a_video_beside_a_folder_of_its_name_never_reaches_the_users_pictures(
+    prepare: Any, tmp_path: Path, picture: str, video: str, order: int
+) -> None:
+    stills, sharp = own_stills(tmp_path, 'A', picture, 'other/1.png'), own_stills(tmp_path, 'S', 's/1.png')
+    archives.make_video(tmp_path / 'V' / video, frames=4, size=(32, 24))
+    before = (stills / picture).read_bytes()
+    blurry = [argument for folder in [stills, tmp_path / 'V'][::order] for argument in ('--blur', folder)]
+    line = refusal(prepare, 'folder', *blurry, '--sharp', sharp, '-o', 'x', '--test-share', 0)
+    assert f'{picture}: would lie in unpaired/blur/{video.removesuffix(".avi")}, among the frames of' in line
+    assert (stills / picture).read_bytes() == before
+    assert not (tmp_path / 'x').exists()
+
+
+@pytest.mark.parametrize('again', ['X', './S/../X'])
+def test_one_folder_for_both_sides_is_shared_out(prepare: Any, tmp_path: Path, again: str) -> None:
+    given = own_stills(tmp_path, 'X', *(f's{place}/1.png' for place in range(5)))
+    (tmp_path / 'S').mkdir()
+    said = prepare('folder', '--blur', given, '--sharp', again, '-o', 'own', '--test-share', 0)
+    assert scenes(source(tmp_path / 'own', 'unpaired/blur')) == {'s0', 's1', 's2'}
+    assert scenes(source(tmp_path / 'own', 'unpaired/sharp')) == {'s3', 's4'}
+    assert '5 scene names stand on both sides' in said
+    assert len(json.loads((tmp_path / 'own/prepared.json').read_text())['sources']) == 1
+
+
+def test_a_source_given_twice_for_one_side_is_named(prepare: Any, tmp_path: Path) -> None:
+    given = own_stills(tmp_path, 'X', 'a/1.png', 'b/1.png')
+    assert f'{given}: is given twice' in refusal(prepare, 'folder', '--blur', 'X', '--blur', given, '--sharp', 'X')
+    (packed,) = archives.make_rb2v(tmp_path / 'downloads', 'zip', size=(32, 24))
+    assert f'{packed}: is given twice' in refusal(prepare, 'rb2v', packed, packed)
+
+
+def test_pictures_without_a_split_among_others_are_told(prepare: Any, tmp_path: Path) -> None:
+    given = own_stills(tmp_path, 'P', 'blurry/test/1.png', 'blurry/cat/1.png', 'sharp/train/1.png', 'sharp/cat/1.png')
+    line = refusal(prepare, 'phonecraft', given)
+    assert 'no blurry picture or video for the training' in line
+    assert '2 blurry or sharp pictures lie in no folder named train, val or test' in line
+    own_stills(tmp_path, 'P', 'blurry/train/a/1.png')
+    said = prepare('phonecraft', given)
+    assert f'the first is {given}: blurry/cat/1.png' in said
+
+
 @pytest.mark.parametrize('command', ['gopro', 'reds', 'rb2v', 'rsblur', 'phonecraft', 'folder'])
 def test_each_has_help(prepare: Any, command: str) -> None:
     said = prepare(command, '--help')
     assert 'Usage: b2b prepare' in said
     assert '--lmdb' in said
+
+
+def test_too_few_scenes_for_a_test_are_told(prepare: Any) -> None:
+    said = prepare('phonecraft', *archives.make_phonecraft(Path('downloads'), scenes=(3, 2)))
+    assert 'no test/blur: 0.1 of 3 blurry scenes is less than one' in said
+
+
+def test_scenes_in_train_and_in_test_are_told(prepare: Any) -> None:
+    given = archives.make_rsblur(Path('downloads'), 'folder', scenes=(3, 1), frames=2)
+    lists = {'train': ['0000', '0001', '0002/000000'], 'test': ['0002/000001', '0003']}
+    pairs = sorted(str(path.relative_to(given[0])) for path in given[0].rglob('real_blur.png'))
+    pairs += sorted(str(path.relative_to(given[0])) for path in given[0].rglob('gt_sharp.png'))
+    for split, scenes in lists.items():
+        named = [path for path in pairs if any(f'/{scene}/' in f'/{path}' for scene in scenes)]
+        Path(f'{split}.txt').write_text('\n'.join(named))
+    said = prepare('rsblur', *given, '--list', 'train=train.txt', '--list', 'test=test.txt', '--incomplete')
+    assert '1 scenes are in train and in test, the first is 0002' in said

@@ -99,3 +99,11 @@ def test_a_database_that_cannot_grow_is_one_line(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not (tmp_path / 'blur.lmdb').exists()
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, 'blur')
+    (folder / 'spoilt.png').write_bytes(b'no picture')
+    with pytest.raises(UserError, match=r'spoilt\.png: cannot be read as a picture'):
+        write_picture_lmdb(folder, tmp_path / 'blur.lmdb', lambda _: None)
+    assert not (tmp_path / 'blur.lmdb').exists()

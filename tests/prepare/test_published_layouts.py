@@ -124,3 +124,30 @@ def test_a_pattern_names_scenes_where_folders_do_not() -> None:
     for pattern, said in (('(', 'no regular expression'), (r'\d', 'has 0 groups'), (r'(x+)\d', 'finds no scene')):
         with pytest.raises(UserError, match=said):
             scenes_by_pattern(flat, pattern)
+
+
+def test_twins_match_where_one_role_has_more_parts() -> None:
+    layout = read_layout(
+        files(
+            *(f'train/blur/street/{scene}/1.png' for scene in ('000', '001')),
+            *(f'train/sharp/{scene}/1.png' for scene in ('face/001', 'street/000', 'street/001')),
+        )
+    )
+    keys = {role: {p.twin_key for p in layout.pictures if p.role == role} for role in ('blur', 'sharp')}
+    assert keys['blur'] == {('street/000', '1'), ('street/001', '1')}
+    assert keys['sharp'] == keys['blur'] | {('face/001', '1')}
+
+
+def test_scenes_named_like_splits_are_not_lost_silently() -> None:
+    below = read_layout(files('train/blur/test/1.png', 'train/blur/cat/1.png'))
+    assert [told(picture) for picture in below.pictures] == [
+        ('train', 'blur', 'test', '1.png'),
+        ('train', 'blur', 'cat', '1.png'),
+    ]
+    assert below.notes == ()
+    layout = read_layout(files('blur/train/1.png', 'blur/cat/1.png', 'sharp/train/1.png', 'sharp/cat/1.png'))
+    assert len(layout.pictures) == 2
+    (note,) = layout.notes
+    assert note.startswith('2 blurry or sharp pictures lie in no folder named train, val or test')
+    assert note.endswith('the first is set.zip: blur/cat/1.png')
+    assert scenes_by_pattern(layout, '(train)').notes == layout.notes

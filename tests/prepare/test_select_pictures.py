@@ -219,9 +219,30 @@ def test_pictures_of_an_lmdb_become_files(pairs: tuple[Path, Path], tmp_path: Pa
 
 
 def test_an_lmdb_key_that_climbs_is_refused(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+    # BasicSR cuts keys at a dot, so of those that lead out only an absolute one comes this far
+    database = make_lmdb(tmp_path / 'evil.lmdb', {str(tmp_path / 'evil'): (pairs[0] / 'top.png').read_bytes()})
+    with pytest.raises(UserError, match=r"LMDB key '/.*/evil' leads out"):
+        select_pictures(database, None, tmp_path / 'out', KeepRule(share=1), AT_ONCE)
+    assert not (tmp_path / 'evil.png').exists()
     with pytest.raises(UserError, match='leads out'):
         module._write_bytes(tmp_path / 'deep', '../climbed', (pairs[0] / 'top.png').read_bytes())
     assert not (tmp_path / 'climbed.png').exists()
+
+
+def test_a_phones_jpeg_of_two_pictures_stays_a_jpg(tmp_path: Path) -> None:
+    phone = tmp_path / 'phone.jpg'
+    texture(9, 1).save(phone, format='MPO', save_all=True, append_images=[texture(9, 2)])
+    database = make_lmdb(tmp_path / 'phone.lmdb', {'a/phone': phone.read_bytes()})
+    select_pictures(database, None, tmp_path / 'out', KeepRule(share=1), AT_ONCE)
+    assert (tmp_path / 'out/blur/a/phone.jpg').read_bytes() == phone.read_bytes()
+
+
+def test_a_kind_that_data_sets_do_not_list_is_one_line(tmp_path: Path) -> None:
+    texture(9, 1).save(tmp_path / 'picture.gif')
+    database = make_lmdb(tmp_path / 'odd.lmdb', {'picture': (tmp_path / 'picture.gif').read_bytes()})
+    with pytest.raises(UserError, match="LMDB key 'picture': holds a GIF picture"):
+        select_pictures(database, None, tmp_path / 'out', KeepRule(share=1), AT_ONCE)
+    assert not (tmp_path / 'out').exists()
 
 
 def test_twins_of_other_sizes_and_missing_twins_are_named(pairs: tuple[Path, Path], tmp_path: Path) -> None:

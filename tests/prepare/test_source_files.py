@@ -168,8 +168,91 @@ def test_a_tar_header_too_large_for_memory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='a header of 2000000 bytes'):
         opened(path)
     path.write_bytes(huge + bytes(1024))
-    with pytest.raises(UserError, match='neither zip nor tar'):
+    with pytest.raises(UserError, match='a header of 2000000 bytes'):
         opened(path)
+
+
+def pax_header(kind: bytes, **records: str) -> bytes:
+    return tarfile.TarInfo._create_pax_generic_header(records, kind, 'utf-8')  # type: ignore[attr-defined]
+
+
+def test_global_headers_of_a_tar_are_bounded(tmp_path: Path) -> None:
+    path = tmp_path / 'set.tar'
+    globals_ = [pax_header(tarfile.XGLTYPE, **{f'K{place}': 'a' * 10_000}) for place in range(9)]
+    folders = [tarfile.TarInfo(f'{place}').tobuf() for place in range(9)]
+    pairs = [header + folder for header, folder in zip(globals_, folders, strict=True)]
+    path.write_bytes(folders[0] + b''.join(pairs[:3]) + bytes(1024))
+    assert opened(path).others == 4
+    path.write_bytes(folders[0] + b''.join(pairs) + bytes(1024))
+    with pytest.raises(UserError, match='70070 bytes of global headers'):
+        opened(path)
+
+
+@pytest.mark.parametrize('kind', [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_headers_of_a_tar_in_a_row_are_bounded(tmp_path: Path, kind: bytes) -> None:
+    path = tmp_path / 'set.tar'
+    link = tarfile.TarInfo('x')
+    link.type, link.size = kind, 512
+    header = pax_header(kind, path='a.png') if kind == tarfile.XHDTYPE else link.tobuf() + b'a.png'.ljust(512, b'\0')
+    path.write_bytes(tarfile.TarInfo('b').tobuf() + header + tarfile.TarInfo('c').tobuf() + bytes(1024))
+    assert [file.parts for file in opened(path).files] == [('a.png',)]
+    path.write_bytes(tarfile.TarInfo('b').tobuf() + header * 9 + tarfile.TarInfo('c').tobuf() + bytes(1024))
+    with pytest.raises(UserError, match='too many headers before one member'):
+        opened(path)
+
+
+def test_a_header_of_a_size_below_zero_is_refused(tmp_path: Path) -> None:
+    # tarfile would read to the end of the archive
+    member = tarfile.TarInfo('x')
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, -1024
+    path = tmp_path / 'set.tar'
+    path.write_bytes(
+        tarfile.TarInfo('b').tobuf() + member.tobuf(tarfile.GNU_FORMAT) + tarfile.TarInfo('c').tobuf() + bytes(1024)
+    )
+    with pytest.raises(UserError, match='a header of -1024 bytes'):
+        opened(path)
+
+
+def sparse_members() -> dict[str, bytes]:
+    old = tarfile.TarInfo('blur/a.png')
+    old.type = tarfile.GNUTYPE_SPARSE
+    plain = tarfile.TarInfo('blur/a.png').tobuf()
+    mapped = {
+        '0.0': {'GNU.sparse.size': '9', 'GNU.sparse.numblocks': '1'},
+        '0.1': {'GNU.sparse.map': '0,1,5,1'},
+        '1.0': {'GNU.sparse.major': '1', 'GNU.sparse.minor': '0'},
+    }
+    pax = {name: pax_header(tarfile.XHDTYPE, **records) + plain for name, records in mapped.items()}
+    return {'old': old.tobuf(tarfile.GNU_FORMAT), **pax}
+
+
+@pytest.mark.parametrize('form', ['old', '0.0', '0.1', '1.0'])
+def test_sparse_members_are_refused(tmp_path: Path, form: str) -> None:
+    path = tmp_path / 'set.tar'
+    for before in (b'', tarfile.TarInfo('b').tobuf()):
+        path.write_bytes(before + sparse_members()[form] + bytes(1024))
+        with pytest.raises(UserError, match='a sparse file'):
+            opened(path)
+
+
+def test_a_bomb_of_headers_counts(tmp_path: Path) -> None:
+    long_name = pax_header(tarfile.XHDTYPE, comment='a' * 500_000) + tarfile.TarInfo('b').tobuf()
+    packed = tmp_path / 'set.tar.gz'
+    packed.write_bytes(gzip.compress(long_name * 10 + bytes(1024)))
+    assert packed.stat().st_size < 20_000
+    with pytest.raises(UserError, match=r"with the headers of 'b' .* raise --max-gb"):
+        opened(packed, most=1_000_000)
+
+
+def test_a_large_file_of_another_kind_does_not_condemn_the_archive(tmp_path: Path) -> None:
+    path = tmp_path / 'set.zip'
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr('features.mat', b'x')
+        archive.writestr('blur/a.png', b'y')
+    content = path.read_bytes()
+    place = content.index(b'PK\x01\x02') + 24  # the size in the central directory
+    path.write_bytes(content[:place] + (LARGEST_PICTURE + 1).to_bytes(4, 'little') + content[place + 4 :])
+    assert contents(opened(path)) == {'blur/a.png': b'y'}
 
 
 def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
@@ -250,3 +333,14 @@ def test_hidden_files_are_left(tmp_path: Path) -> None:
         pack(tmp_path, 'set', 'zip', {'__MACOSX/blur/._a.png': b'x', 'blur/.a.png': b'x', 'blur/a.png': b'y'})
     )
     assert list(contents(source)) == ['blur/a.png']
+
+
+@pytest.mark.parametrize('kind', ['zip', 'tar', 'folder'])
+@pytest.mark.parametrize('name', ['a\nb.png', 'a\x1b[31m.png', 'sc\tene/0.png'])
+def test_names_with_control_characters_are_refused(tmp_path: Path, kind: Kind, name: str) -> None:
+    """They would break lists of names, line by line, and reach terminals."""
+    archive = pack(tmp_path, 'set', kind, {'ok.png': b'x', name: b'x'})
+    with pytest.raises(UserError, match='has a control character') as refused:
+        opened(archive)
+    assert '\n' not in str(refused.value)
+    assert '\x1b' not in str(refused.value)

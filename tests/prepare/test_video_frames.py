@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -52,3 +53,14 @@ def test_what_is_no_video_is_named(tmp_path: Path, content: bytes, said: str) ->
     (tmp_path / 'clip.mp4').write_bytes(content)
     with pytest.raises(UserError, match=f'^archive.zip: clip.mp4: {said}'):
         sample_video(tmp_path / 'clip.mp4', 'archive.zip: clip.mp4', tmp_path / 'frames', 0)
+
+
+def test_a_frame_is_not_written_through_a_link_that_is_there(tmp_path: Path) -> None:
+    video = make_video(tmp_path / 'clip.mp4', frames=4, fps=6)
+    precious = tmp_path / 'precious.png'
+    precious.write_bytes(b'precious')
+    (tmp_path / 'frames').mkdir()
+    os.link(precious, tmp_path / 'frames' / '000002.png')
+    with pytest.raises(FileExistsError):
+        sample_video(video, 'clip', tmp_path / 'frames', 0)
+    assert precious.read_bytes() == b'precious'
