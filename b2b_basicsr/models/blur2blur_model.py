@@ -58,6 +58,8 @@ class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGA
         super().__init__(opt)
         used = frozen_sections(opt)
         self.net_k = self._build_frozen('network_k') if self.is_train and 'network_k' in used else None
+        if self.is_train and opt.get('network_k') and self.net_k is None:
+            get_root_logger().info('network_k is not used: K comes from another source than known pairs.')
         self.net_deblur = self._build_frozen('network_deblur') if 'network_deblur' in used else None
         if opt.get('val'):
             self._init_validation_settings()

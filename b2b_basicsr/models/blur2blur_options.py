@@ -94,5 +94,10 @@ class PathOptions(OptionSection):
 
 
 def frozen_sections(options: dict[str, Any]) -> list[str]:
-    """The ``network_*`` sections of an option file that are used and never trained."""
-    return [key for key in ('network_k', 'network_deblur') if options.get(key)]
+    """The ``network_*`` sections of an option file that are used and never trained.
+
+    ``network_k`` is used in training with known pairs alone; with another source of K it may stand there for later.
+    """
+    train = (options.get('datasets') or {}).get('train') or {}
+    used = {'network_k': train.get('dataroot_known_blur') is not None, 'network_deblur': True}
+    return [key for key, is_used in used.items() if is_used and options.get(key)]

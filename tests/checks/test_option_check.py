@@ -376,3 +376,11 @@ def test_shipped_option_files_are_known_to_the_schema(tmp_path: Path) -> None:
 
 def _plain_floats(file: Path) -> str:
     return file.read_text(encoding='utf-8')
+
+
+def test_network_k_beside_another_source_of_k_needs_no_weights(
+    options: Options, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    options['network_k'] = {'type': 'KernelWizard'}
+    options['path']['pretrain_network_k'] = 'not_there.pth'
+    assert _parse(write(options), tmp_path)['is_train']

@@ -175,6 +175,7 @@ def test_network_k_makes_known_blur_without_gradients(options: Options, batch: B
 
     torch.save({'params': {'factor': torch.tensor(0.25)}}, tmp_path / 'k.pth')
     options |= {'network_k': {'type': 'HalfOfEach'}}
+    options['datasets']['train'] = {'dataroot_known_blur': 'GoPro'}
     options['path']['pretrain_network_k'] = str(tmp_path / 'k.pth')
     ARCH_REGISTRY.register(HalfOfEach)
     try:
@@ -188,6 +189,12 @@ def test_network_k_makes_known_blur_without_gradients(options: Options, batch: B
     assert not model.known.requires_grad
     model.optimize_parameters(1)
     assert model.net_k.factor.grad is None
+
+
+def test_network_k_beside_another_source_is_not_used(options: Options, batch: Batch) -> None:
+    options['network_k'] = {'type': 'KernelWizard'}
+    options['path']['pretrain_network_k'] = 'not_there.pth'
+    assert set(_step(build_model(options), batch(0), 1)) == LOGS
 
 
 def test_known_pairs_without_network_k(options: Options) -> None:

@@ -58,6 +58,7 @@ def test_golden_training_steps(
     }
     if with_network_k:
         options['network_k'] = {'type': 'KernelWizard'}
+        options['datasets']['train'] = {'dataroot_known_blur': 'GoPro'}
         options['path']['pretrain_network_k'] = str(golden_network_k)
     monkeypatch.setattr(Blur2BlurModel, '_draw_alpha', lambda self, count: torch.full((count, 1, 1, 1), 0.5))
     model = Blur2BlurModel(options)
