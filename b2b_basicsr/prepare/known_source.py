@@ -145,7 +145,7 @@ class KernelNetwork(KnownSource):
             )
         )
         self._pairs = matched_pairs(self._blur, self._clear)
-        self._opt = opt
+        self._opt = {**opt, 'path': opt.get('path') or {}}
         self._net = self._build()
 
     def _build(self) -> KernelWizard:
