@@ -10,7 +10,8 @@ from b2b_basicsr.checks.training_check import check_logger, check_loss, check_op
 from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.kernel_wizard_model import NO_BLUR
-from b2b_basicsr.models.kernel_wizard_options import KernelPathOptions, KernelTrainOptions
+from b2b_basicsr.models.kernel_wizard_options import KernelTrainOptions
+from b2b_basicsr.models.training_options import BasePathOptions
 from b2b_basicsr.models.val_options import ValOptions
 
 NETWORKS = ('network_g',)
@@ -22,7 +23,7 @@ def check_kernel_wizard(opt: dict[str, Any]) -> None:
     Raises:
         UserError: for the first thing that the user has to mend.
     """
-    KernelPathOptions.from_options('path', opt['path'])
+    BasePathOptions.from_options('path', opt['path'])
     for phase, section in opt['datasets'].items():
         if not section.get('dataroot_gt') or not section.get('dataroot_lq'):
             raise UserError(

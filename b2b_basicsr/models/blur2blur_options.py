@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from b2b_basicsr.models.training_options import Count, OptimizerOptions, SchedulerOptions, TypedSection
+from b2b_basicsr.models.training_options import BasePathOptions, Count, OptimizerOptions, SchedulerOptions, TypedSection
 from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.options.section import Flag, Number, OptionSection, Whole
 
@@ -66,31 +66,18 @@ class Blur2BlurValOptions(ValOptions):
         return self
 
 
-class PathOptions(OptionSection):
-    """``path``. BasicSR makes a folder of every key that it does not know."""
+class PathOptions(BasePathOptions):
+    """``path``."""
 
-    pretrain_network_g: str | None = None
     pretrain_network_d: str | None = None
     pretrain_network_k: str | None = None
     pretrain_network_deblur: str | None = None
-    param_key_g: str | None = 'params'
     param_key_d: str | None = 'params'
     param_key_k: str | None = 'params'
     param_key_deblur: str | None = 'params'
-    strict_load_g: Flag = True
     strict_load_d: Flag = True
     strict_load_k: Flag = True
     strict_load_deblur: Flag = True
-    resume_state: str | None = None
-    ignore_resume_networks: list[str] | str | None = None
-
-    # Folders, which BasicSR's parser adds.
-    experiments_root: str | None = None
-    models: str | None = None
-    training_states: str | None = None
-    log: str | None = None
-    visualization: str | None = None
-    results_root: str | None = None
 
 
 def frozen_sections(options: dict[str, Any]) -> list[str]:

@@ -29,21 +29,3 @@ class KernelTrainOptions(OptionSection):
     amp: Literal['bf16'] | None = None
     channels_last: Flag = False
     compile: Literal[False] = False
-
-
-class KernelPathOptions(OptionSection):
-    """``path``. BasicSR makes a folder of every key that it does not know."""
-
-    pretrain_network_g: str | None = None
-    param_key_g: str | None = 'params'
-    strict_load_g: Flag = True
-    resume_state: str | None = None
-    ignore_resume_networks: list[str] | str | None = None
-
-    # Folders, which BasicSR's parser adds.
-    experiments_root: str | None = None
-    models: str | None = None
-    training_states: str | None = None
-    log: str | None = None
-    visualization: str | None = None
-    results_root: str | None = None

@@ -48,3 +48,21 @@ class LoggerOptions(OptionSection):
     save_checkpoint_freq: Annotated[Whole | Number, Field(gt=0)]
     use_tb_logger: Flag
     wandb: dict[str, Any] | None = None
+
+
+class BasePathOptions(OptionSection):
+    """``path``: what every model of ours has. BasicSR makes a folder of every key that it does not know."""
+
+    pretrain_network_g: str | None = None
+    param_key_g: str | None = 'params'
+    strict_load_g: Flag = True
+    resume_state: str | None = None
+    ignore_resume_networks: list[str] | str | None = None
+
+    # Folders, which BasicSR's parser adds.
+    experiments_root: str | None = None
+    models: str | None = None
+    training_states: str | None = None
+    log: str | None = None
+    visualization: str | None = None
+    results_root: str | None = None

@@ -351,7 +351,8 @@ def test_shipped_option_files_are_known_to_the_schema(tmp_path: Path) -> None:
     """Every key of every shipped file passes; what is missing here is the data that they name."""
     from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
     from b2b_basicsr.models.blur2blur_options import Blur2BlurValOptions, PathOptions, TrainOptions
-    from b2b_basicsr.models.kernel_wizard_options import KernelPathOptions, KernelTrainOptions
+    from b2b_basicsr.models.kernel_wizard_options import KernelTrainOptions
+    from b2b_basicsr.models.training_options import BasePathOptions
     from b2b_basicsr.models.val_options import ValOptions
     from b2b_basicsr.shipped_options import shipped_option_files
 
@@ -362,7 +363,7 @@ def test_shipped_option_files_are_known_to_the_schema(tmp_path: Path) -> None:
         if kind not in ('Blur2BlurModel', 'KernelWizardModel'):
             continue
         seen.add((kind, 'train' in opt))
-        (PathOptions if kind == 'Blur2BlurModel' else KernelPathOptions).from_options('path', opt['path'])
+        (PathOptions if kind == 'Blur2BlurModel' else BasePathOptions).from_options('path', opt['path'])
         (Blur2BlurValOptions if kind == 'Blur2BlurModel' else ValOptions).from_options('val', opt['val'])
         if 'train' not in opt:
             continue
