@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option('-opt', 'option_file', required=True, type=click.Path(path_type=Path), help='A training option file.')
-@click.option('-o', '--output', type=click.Path(path_type=Path), help='The set to make; "known" beside S by default.')
+@click.option('-o', '--out', type=click.Path(path_type=Path), help='The set to make; "known" beside S by default.')
 @click.option('--seed', type=click.IntRange(0), help="The option file's manual_seed by default.")
 @click.option('--copies', type=click.IntRange(1), default=1, show_default=True, help='Pictures made of each of S.')
 @click.option(
@@ -26,9 +26,18 @@ if TYPE_CHECKING:
     show_default=True,
     help='auto: the GPU, or the CPU where there is none or num_gpu is 0.',
 )
-@click.option('--force_yml', multiple=True, metavar='KEY=VALUE', help="Change the option file's entries.")
+@click.option(
+    '--force_yml', multiple=True, metavar='KEY=VALUE...', help="Change the option file's entries, as in BasicSR."
+)
+@click.argument('more', nargs=-1, metavar='')
 def known(
-    option_file: Path, output: Path | None, seed: int | None, copies: int, device: str, force_yml: tuple[str, ...]
+    option_file: Path,
+    out: Path | None,
+    seed: int | None,
+    copies: int,
+    device: str,
+    force_yml: tuple[str, ...],
+    more: tuple[str, ...],
 ) -> None:
     """Make known blur K from S, once, by the source that an option file names.
 
@@ -41,13 +50,17 @@ def known(
     from b2b_basicsr.prepare.known_set import write_known_set
     from b2b_basicsr.prepare.known_source import known_source
 
+    if more and not force_yml:
+        raise UserError(
+            f'{more[0]}: unexpected; entries to change go behind --force_yml (see b2b prepare known --help)'
+        )
     opt = read_option_file(option_file)
-    for entry in force_yml:
+    for entry in (*force_yml, *more):
         force_option(opt, entry, option_file)
     place = _device(device, opt.get('num_gpu', 'auto'))
     source = known_source(opt, place)
     is_database = source.settings.io_backend.get('type') == 'lmdb'
-    out = output or source.sharp.root.absolute().with_name('known.lmdb' if is_database else 'known')
+    out = out or source.sharp.root.absolute().with_name('known.lmdb' if is_database else 'known')
     if is_database != (out.suffix == '.lmdb'):
         raise UserError(
             f'-o {out}: with io_backend: {{type: {source.settings.io_backend.get("type")}}} the name of K '

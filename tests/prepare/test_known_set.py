@@ -275,7 +275,9 @@ def test_command_makes_a_set_that_trains(root: Path) -> None:
     opt = _options(root, 'network_k')
     file = root / 'train.yml'
     file.write_text(yaml.safe_dump(opt))
-    result = CliRunner().invoke(known, ['-opt', str(file), '--force_yml', 'manual_seed=7'], catch_exceptions=False)
+    result = CliRunner().invoke(
+        known, ['-opt', str(file), '--force_yml', 'manual_seed=7', 'num_gpu=0'], catch_exceptions=False
+    )
     assert result.exit_code == 0, result.output
     assert f'dataroot_known: {root / "known"}' in result.output
     assert _lines(root / 'known')[0]['seed'] == 7
@@ -363,6 +365,12 @@ def test_s_is_the_working_folder(root: Path, monkeypatch: pytest.MonkeyPatch) ->
     result = CliRunner().invoke(known, ['-opt', str(root / 'train.yml')], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert len(_lines(root / 'known')) == 11
+
+
+def test_what_belongs_nowhere_is_refused(root: Path) -> None:
+    (root / 'train.yml').write_text(yaml.safe_dump(_options(root, 'synth_known_opt')))
+    with pytest.raises(UserError, match='manual_seed=7: unexpected; entries to change go behind --force_yml'):
+        CliRunner().invoke(known, ['-opt', str(root / 'train.yml'), 'manual_seed=7'], catch_exceptions=False)
 
 
 def test_a_gpu_that_is_not_there_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
