@@ -264,6 +264,10 @@ def _opened(out: Path, force: bool, max_gb: float, *sides: tuple[Path, ...]) -> 
             if path.resolve() in (earlier.resolve() for earlier in side[:place]):
                 raise UserError(f'{path}: is given twice; once is enough')
     given = [path for side in sides for path in side]
+    for path in given:
+        for other in given:
+            if other.resolve() in path.resolve().parents:
+                raise UserError(f'{path}: lies in {other}, which is given, too; its pictures would be in the set twice')
     check_target(out, given, force)
     bound = SizeBound(int(max_gb * GIGABYTE))
     opened: dict[Path, Source] = {}

@@ -36,7 +36,7 @@ class FrameMean(SensorNoise):
     and no deblurring network has learnt; and frames that are blurred themselves lend K the unknown blur.
 
     Args:
-        frames: range of n, whole numbers from 1 to 999; folders with fewer frames than its upper end are left out.
+        frames: range of n, whole numbers from 2 to 999; folders with fewer frames than its upper end are left out.
         shot_noise: see :class:`SensorNoise`.
         read_noise: see :class:`SensorNoise`.
 
@@ -44,7 +44,7 @@ class FrameMean(SensorNoise):
         pydantic.ValidationError: if a range falls or leaves its bounds (``from_options``: ``UserError``).
     """
 
-    frames: Annotated[Range, bounded(1, 999), AfterValidator(_whole)] = (7, 13)
+    frames: Annotated[Range, bounded(2, 999), AfterValidator(_whole)] = (7, 13)
 
     @property
     def most_frames(self) -> int:

@@ -70,6 +70,8 @@ class OptionSection(BaseModel):
         if first['type'] == 'missing':
             return f'{key}: missing'
         message = first['msg'].removeprefix('Value error, ')
+        if first['type'] == 'tuple_type':
+            message = 'must be two numbers, as [1, 2]'
         if not first['loc']:
             return f'{key}: {message}'
         if isinstance(first['input'], str) and 'number' in message:

@@ -20,7 +20,8 @@ def own_layout(blurry: Sequence[Source], sharp: Sequence[Source]) -> Layout:
     """
     roles: tuple[tuple[Role, Sequence[Source]], ...] = (('blur', blurry), ('sharp', sharp))
     found = [_own_picture(file, role) for role, sources in roles for source in sources for file in source.files]
-    return Layout(found, sum(source.others for source in (*blurry, *sharp)))
+    sources = {id(source): source for source in (*blurry, *sharp)}
+    return Layout(found, sum(source.others for source in sources.values()))
 
 
 def _own_picture(file: SourceFile, role: Role) -> FoundPicture:
@@ -58,14 +59,15 @@ def plan_own(layout: Layout, ratio: float, test_share: float) -> SetPlan:
             f'{len(seen_in_test)} scene names of test stand in the training folders as well; if they are '
             'the same scenes, rename or remove them'
         )
-    common = {item.scene for item in found if item.role == 'blur'} & {
-        item.scene for item in found if item.role == 'sharp'
-    }
+    sides = {role: {(item.scene, item.file) for item in found if item.role == role} for role in ('blur', 'sharp')}
+    common = {scene for scene, _ in sides['blur']} & {scene for scene, _ in sides['sharp']}
+    same_files = sides['blur'] == sides['sharp']
     plan_unpaired(plan, found, ratio, 0.0 if test_blurry else test_share)
-    if common:
+    if same_files:
+        plan.notes.append(f'both sides are the same: of {len(common)} scenes each is used on one side')
+    elif common:
         plan.notes.append(
-            f'{len(common)} scene names stand on both sides and are used on one only; rename the files if they are '
-            'different scenes'
+            f'scene names on both sides, used on one only: {len(common)}; rename the files if they are different scenes'
         )
     if test_blurry:
         plan.add('test/blur', test_blurry)

@@ -119,6 +119,9 @@ def write_set(
             disk is full, or ``out`` may not be replaced.
     """
     check_target(out, (source.path for source in sources), settings.force)
+    lost = sorted(_parts_of(out) - {part.split('/')[0] for part in plan.scenes})
+    if lost:
+        plan.notes.append(f'{out}: the earlier set also had {", ".join(lost)}; replaced by this one, they are gone')
     with whole_or_nothing(out, settings.force) as partial:
         writer = _SetWriter(plan, partial, settings)
         writer.write(sources)
@@ -138,6 +141,11 @@ def write_set(
         disk_bytes = _disk_bytes(partial)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + '\n', encoding='ascii')
     return PreparedSet(out, writer.counts, disk_bytes, [*plan.notes, *writer.notes])
+
+
+def _parts_of(out: Path) -> set[str]:
+    """What an earlier set in this place holds: ``unpaired``, ``train`` and ``test``."""
+    return {folder.name for folder in out.iterdir() if folder.is_dir()} if (out / MANIFEST).is_file() else set()
 
 
 class _SetWriter:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -375,7 +376,7 @@ def test_own_pictures_and_videos(prepare: Any, tmp_path: Path) -> None:
         ],
         'test/blur': [f'walk/{place:06}.png' for place in (0, 3, 6, 9)],
     }
-    assert '1 scene names stand on both sides' in said
+    assert 'scene names on both sides, used on one only: 1' in said
     assert (root / 'unpaired/blur/IMG_1/IMG_1.JPG').samefile(blurry / 'IMG_1.JPG')
 
 
@@ -430,7 +431,7 @@ def test_one_folder_for_both_sides_is_shared_out(prepare: Any, tmp_path: Path, a
     said = prepare('folder', '--blur', given, '--sharp', again, '-o', 'own', '--test-share', 0)
     assert scenes(source(tmp_path / 'own', 'unpaired/blur')) == {'s0', 's1', 's2'}
     assert scenes(source(tmp_path / 'own', 'unpaired/sharp')) == {'s3', 's4'}
-    assert '5 scene names stand on both sides' in said
+    assert 'both sides are the same: of 5 scenes each is used on one side' in said
     assert len(json.loads((tmp_path / 'own/prepared.json').read_text())['sources']) == 1
 
 
@@ -473,3 +474,36 @@ def test_scenes_in_train_and_in_test_are_told(prepare: Any) -> None:
         Path(f'{split}.txt').write_text('\n'.join(named))
     said = prepare('rsblur', *given, '--list', 'train=train.txt', '--list', 'test=test.txt', '--incomplete')
     assert '1 scenes are in train and in test, the first is 0002' in said
+
+
+def test_a_source_within_another_is_refused(prepare: Any, tmp_path: Path) -> None:
+    for name in ('a/0.png', 'a/b/1.png', 'c/2.png'):
+        path = tmp_path / 'mine' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(archives.png(archives.sharp_frame(0, 0, (16, 16))))
+    line = refusal(prepare, 'folder', '--blur', 'mine/a', '--sharp', 'mine', '-o', 'own')
+    assert 'mine/a: lies in mine, which is given, too' in line
+    assert not (tmp_path / 'own').exists()
+
+
+def test_parts_that_are_lost_with_force_are_told(prepare: Any, tmp_path: Path) -> None:
+    given = archives.make_gopro(tmp_path / 'downloads', size=(16, 16))
+    prepare('gopro', *given, '--incomplete')
+    said = prepare('gopro', *given, '--incomplete', '--parts', 'train', '--force')
+    assert 'the earlier set also had test, unpaired; replaced by this one, they are gone' in said
+    assert 'the earlier set' not in prepare('gopro', *given, '--incomplete', '--force')
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals of another kind')
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP'])
+def test_a_run_that_is_ended_clears_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = archives.make_gopro(tmp_path / 'downloads', size=(16, 16))
+    before = signal.getsignal(getattr(signal, name))
+    monkeypatch.setattr(prepared_set, '_disk_bytes', lambda _: signal.raise_signal(getattr(signal, name)))
+    monkeypatch.setattr(sys, 'argv', ['b2b', 'prepare', 'gopro', *map(str, given), '--incomplete'])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert not list((tmp_path / 'datasets').iterdir())
+    assert signal.getsignal(getattr(signal, name)) == before

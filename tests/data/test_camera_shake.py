@@ -188,3 +188,8 @@ def test_bad_options_are_one_line(options: dict[str, object], message: str) -> N
 def test_constructor_checks_too() -> None:
     with pytest.raises(ValidationError):
         CameraShake(unsteadiness=(0, 1))
+
+
+def test_a_range_that_is_one_number_is_told_what_to_write() -> None:
+    with pytest.raises(UserError, match=r'synth_known_opt:length: 0: must be two numbers, as \[1, 2\]'):
+        CameraShake.from_options('synth_known_opt', {'length': 0})
