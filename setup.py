@@ -122,6 +122,7 @@ setup(
     install_requires=[
         'basicsr>=1.4.2',
         'click',
+        'einops',
         'jinja2',
         'lmdb',
         'matplotlib',

@@ -8,5 +8,6 @@ from b2b_basicsr.archs.mimounet_arch import MIMOUNet, MIMOUNetPlus
 from b2b_basicsr.archs.nafnet_arch import NAFNet
 from b2b_basicsr.archs.nafnet_local_arch import NAFNetLocal
 from b2b_basicsr.archs.patchgan_arch import PatchGANDiscriminator
+from b2b_basicsr.archs.restormer_arch import Restormer
 
-__all__ = ['KernelWizard', 'MIMOUNet', 'MIMOUNetPlus', 'NAFNet', 'NAFNetLocal', 'PatchGANDiscriminator']
+__all__ = ['KernelWizard', 'MIMOUNet', 'MIMOUNetPlus', 'NAFNet', 'NAFNetLocal', 'PatchGANDiscriminator', 'Restormer']

@@ -9,7 +9,7 @@ from b2b_basicsr import archs
 
 
 @pytest.mark.parametrize(
-    'name', ['KernelWizard', 'MIMOUNet', 'MIMOUNetPlus', 'NAFNet', 'NAFNetLocal', 'PatchGANDiscriminator']
+    'name', ['KernelWizard', 'MIMOUNet', 'MIMOUNetPlus', 'NAFNet', 'NAFNetLocal', 'PatchGANDiscriminator', 'Restormer']
 )
 def test_registered(name: str) -> None:
     assert ARCH_REGISTRY.get(name) is getattr(archs, name)
