@@ -66,9 +66,7 @@ def known(
             f'-o {out}: with io_backend: {{type: {source.settings.io_backend.get("type")}}} the name of K '
             f'{"ends" if is_database else "does not end"} in .lmdb, as every set of a file has one backend'
         )
-    click.echo(
-        f'K from {len(source.places)} pictures of {source.sharp.root}, by {source.describe()["source"]}, on {place}'
-    )
+    click.echo(f'K from {len(source.places)} pictures of {source.sharp.root}, by {source.kind}, on {place}')
     seed = int(opt.get('manual_seed') or 0) if seed is None else seed
     try:
         count = write_known_set(source, out, seed, copies)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
-from b2b_basicsr.data.random_crop import Size
+from b2b_basicsr.data.picture_source import PictureSource, matched_pairs, refuse_unequal_twins
 from b2b_basicsr.data.sample_key import SampleKey
 from b2b_basicsr.data.training_crops import TrainingCrops, as_floats, sample_part
-from b2b_basicsr.errors import UserError
 
 
 class KnownPairs:
@@ -35,7 +33,7 @@ class KnownPairs:
         generator = key.generator('known')
         blur_index, sharp_index = self._pairs[int(generator.integers(len(self._pairs)))]
         blurred, clear = self._blur.read(blur_index), self._sharp.read(sharp_index)
-        self._refuse_unequal(blur_index, blurred.size, clear.size)
+        refuse_unequal_twins(self._blur, blur_index, blurred.size, clear.size)
         self._crops.refuse_small(self._blur, blur_index, blurred.size, native_size=True)
         place = self._crops.draw(blurred.size, generator, native_size=True)
         sample: dict[str, Any] = {}
@@ -54,11 +52,4 @@ class KnownPairs:
             UserError: if they differ.
         """
         blur_index, sharp_index = self._pairs[number]
-        self._refuse_unequal(blur_index, self._blur.size(blur_index), self._sharp.size(sharp_index))
-
-    def _refuse_unequal(self, index: int, first: Size, second: Size) -> None:
-        if first != second:
-            raise UserError(
-                f'{self._blur.option_key}: {self._blur.path(index)} measures {first[0]}x{first[1]}, its sharp twin '
-                f'{second[0]}x{second[1]}; pairs must be of one size'
-            )
+        refuse_unequal_twins(self._blur, blur_index, self._blur.size(blur_index), self._sharp.size(sharp_index))

@@ -193,3 +193,22 @@ def matched_pairs(first: PictureSource, second: PictureSource) -> list[tuple[int
                 f'{where.option_key}, the first is {source.names[one[lonely[0]]]}'
             )
     return [(index, second_stems[stem]) for stem, index in first_stems.items()]
+
+
+def refuse_unequal_twins(blur: PictureSource, index: int, size: tuple[int, int], twin_size: tuple[int, int]) -> None:
+    """Refuses a pair whose sizes differ.
+
+    Args:
+        blur: the set of blurry pictures.
+        index: of the blurry picture.
+        size: its width and height.
+        twin_size: those of its sharp twin.
+
+    Raises:
+        UserError: naming the picture and both sizes.
+    """
+    if size != twin_size:
+        raise UserError(
+            f'{blur.option_key}: {blur.path(index)} measures {size[0]}x{size[1]}, its sharp twin '
+            f'{twin_size[0]}x{twin_size[1]}; pairs must be of one size'
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.picture_names import PictureNames
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
-from b2b_basicsr.models.training_files import TrainingFiles
 from b2b_basicsr.models.validation_record import ValidationRecord
 from b2b_basicsr.tiling import apply_tiled
 
@@ -35,7 +35,7 @@ _CONTENT_LOSSES = {'perceptual_opt': 'l_g_percep', 'pixel_opt': 'l_g_pix', 'lpip
 
 
 @MODEL_REGISTRY.register()
-class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGANModel):
+class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
     """Translates an unknown blur into a known one, unpaired. Blur2Blur, CVPR 2024, arXiv 2403.16205.
 
     One step: G(B) once; D's update (hinge on each scale, halved and added, and the gradient penalty on the full one);
@@ -63,6 +63,12 @@ class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGA
         self.net_deblur = self._build_frozen('network_deblur') if 'network_deblur' in used else None
         if opt.get('val'):
             self._init_validation_settings()
+
+    @cached_property
+    def shake(self) -> CameraShake:
+        """What makes K of ``known_base``, where ``synth_known_opt`` is ``on_device``."""
+        key = 'datasets:train:synth_known_opt'
+        return CameraShake.from_options(key, self.opt['datasets']['train']['synth_known_opt'])
 
     # ------------------------------------------------------------------------------------------------ networks
 
@@ -109,7 +115,7 @@ class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGA
         if 'known' in data:
             self.known = self._to_device(data['known'])
         elif 'known_base' in data:
-            self.known = self._shake().blur_batch(
+            self.known = self.shake.blur_batch(
                 self._to_device(data['known_base']), data['known_seed'], data['known_centre']
             )
         elif 'known_blur' in data:
@@ -118,10 +124,6 @@ class Blur2BlurModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRGA
             pair = (self._to_device(data[key]) for key in ('known_sharp', 'known_blur', 'sharp'))
             with torch.no_grad(), self._autocast():
                 self.known = self.net_k(*pair).float()
-
-    def _shake(self) -> CameraShake:
-        key = 'datasets:train:synth_known_opt'
-        return CameraShake.from_options(key, self.opt['datasets']['train']['synth_known_opt'])
 
     def _translate(self, picture: Tensor) -> list[Tensor]:
         """G's outputs from the smallest to the full size; one or three."""

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from b2b_basicsr.models.training_options import BasePathOptions, Count, OptimizerOptions, SchedulerOptions, TypedSection
+from b2b_basicsr.models.training_options import (
+    BasePathOptions,
+    BaseTrainOptions,
+    Count,
+    OptimizerOptions,
+    TypedSection,
+    WeightOptions,
+)
 from b2b_basicsr.models.val_options import ValOptions
-from b2b_basicsr.options.section import Flag, Number, OptionSection, Whole
+from b2b_basicsr.options.section import Flag, Whole
 
 
-class GradientPenaltyOptions(OptionSection):
-    """``train: gp_opt``."""
-
-    weight: Annotated[Number, Field(ge=0)]
-
-
-class TrainOptions(OptionSection):
+class TrainOptions(BaseTrainOptions):
     """``train``."""
 
-    ema_decay: Annotated[Number, Field(ge=0, lt=1)] = 0
-    optim_g: OptimizerOptions
     optim_d: OptimizerOptions
-    scheduler: SchedulerOptions
-    total_iter: Annotated[Whole, Field(gt=0)]
-    warmup_iter: Whole = -1
     perceptual_opt: TypedSection | None = None
     pixel_opt: TypedSection | None = None
     lpips_opt: TypedSection | None = None
     gan_opt: TypedSection
-    gp_opt: GradientPenaltyOptions | None = None
+    gp_opt: WeightOptions | None = None
     vgg_weights: str = 'download'
     net_d_iters: Annotated[Whole, Field(gt=0)] = 1
     net_d_init_iters: Count = 0
     identity_start: Flag = False
-    amp: Literal['bf16'] | None = None
-    channels_last: Flag = False
-    compile: Literal[False] = False
 
     @model_validator(mode='after')
     def _whole(self) -> Self:

@@ -22,7 +22,6 @@ from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.strip_picture import strip_picture
-from b2b_basicsr.models.training_files import TrainingFiles
 from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.models.validation_record import ValidationRecord
 
@@ -32,7 +31,7 @@ _STRIP_SIDE = 256
 
 
 @MODEL_REGISTRY.register()
-class KernelWizardModel(Placement, Schedules, TrainingFiles, ValidationRecord, SRModel):
+class KernelWizardModel(Placement, Schedules, ValidationRecord, SRModel):
     """Trains ``KernelWizard`` on pairs of a known blur. Tran et al., CVPR 2021; Blur2Blur's network K.
 
     A batch is any of BasicSR's paired sets: ``lq`` the blurry picture, ``gt`` its sharp twin. The code of the pair and

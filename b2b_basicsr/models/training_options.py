@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
@@ -48,6 +48,25 @@ class LoggerOptions(OptionSection):
     save_checkpoint_freq: Annotated[Whole | Number, Field(gt=0)]
     use_tb_logger: Flag
     wandb: dict[str, Any] | None = None
+
+
+class WeightOptions(OptionSection):
+    """A loss of ours that has nothing but a weight: ``train: gp_opt`` and ``kl_opt``."""
+
+    weight: Annotated[Number, Field(ge=0)]
+
+
+class BaseTrainOptions(OptionSection):
+    """``train``: what every model of ours has."""
+
+    ema_decay: Annotated[Number, Field(ge=0, lt=1)] = 0
+    optim_g: OptimizerOptions
+    scheduler: SchedulerOptions
+    total_iter: Annotated[Whole, Field(gt=0)]
+    warmup_iter: Whole = -1
+    amp: Literal['bf16'] | None = None
+    channels_last: Flag = False
+    compile: Literal[False] = False
 
 
 class BasePathOptions(OptionSection):

@@ -7,23 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger
 
 from b2b_basicsr.models.scores import Scores
+from b2b_basicsr.models.training_files import TrainingFiles
 from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.models.validation_history import ValidationHistory
 
 
-class ValidationRecord(BaseModel):
-    """Mixin of BasicSR's models: settings and scores of a validation, ``val: best`` and the log.
-
-    Expects ``_save_net_g`` of :class:`~b2b_basicsr.models.training_files.TrainingFiles`.
-    """
+class ValidationRecord(TrainingFiles):
+    """Mixin of BasicSR's models: settings and scores of a validation, ``val: best`` and the log."""
 
     val_settings: ValOptions
     scores: Scores
-    best_metric_results: dict[str, dict[str, dict[str, Any]]]
     metric_results: dict[str, float]
 
     def _init_record(self, settings: ValOptions, scores: Scores) -> None:
@@ -82,9 +78,6 @@ class ValidationRecord(BaseModel):
                 record[metric] = {'better': better, 'val': value, 'iter': current_iter}
                 improved.append(metric)
         return improved
-
-    def _save_net_g(self, current_iter: int | str) -> None:
-        raise NotImplementedError
 
     def _best_choice(self) -> tuple[str, str] | None:
         """The validation set and the metric that choose ``net_g_best.pth``; the first set where none is named."""

@@ -16,7 +16,7 @@ from PIL import Image
 from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
 from b2b_basicsr.checks.network_check import build_without_numbers, check_weights
 from b2b_basicsr.data.linear_light import as_levels
-from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
+from b2b_basicsr.data.picture_source import PictureSource, matched_pairs, refuse_unequal_twins
 from b2b_basicsr.data.random_crop import resized
 from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
 from b2b_basicsr.data.videos import Videos
@@ -191,11 +191,7 @@ class KernelNetwork(KnownSource):
         generator = np.random.default_rng(seed)
         blur_index, clear_index = self._pairs[int(generator.integers(len(self._pairs)))]
         blurred, clear = self._blur.read(blur_index), self._clear.read(clear_index)
-        if blurred.size != clear.size:
-            raise UserError(
-                f'{self._blur.option_key}: {self._blur.path(blur_index)} measures {blurred.width}x{blurred.height}, '
-                f'its sharp twin {clear.width}x{clear.height}; pairs must be of one size'
-            )
+        refuse_unequal_twins(self._blur, blur_index, blurred.size, clear.size)
         width, height = (min(pair) for pair in zip(sharp.size, clear.size, strict=True))
         left = int(generator.integers(clear.width - width + 1))
         top = int(generator.integers(clear.height - height + 1))

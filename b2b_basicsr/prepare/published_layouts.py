@@ -61,7 +61,6 @@ class PublishedSet:
         test_split: the published split with ground truth that ours tests on.
         size: width and height of every picture in pixels; ``None`` if they differ or we do not know.
         counts: by split; only what we are sure of.
-        paired: whether blurry and sharp pictures are twins.
     """
 
     command: str
@@ -70,7 +69,6 @@ class PublishedSet:
     test_split: str = 'test'
     size: tuple[int, int] | None = None
     counts: Mapping[str, Count] = field(default_factory=dict)
-    paired: bool = True
 
 
 def _numbered(scenes: int) -> tuple[str, ...]:
@@ -107,7 +105,6 @@ PHONECRAFT = PublishedSet(
     command='phonecraft',
     name='PhoneCraft',
     about='PhoneCraft (Blur2Blur, Pham et al., CVPR 2024): blurry and sharp phone videos, no ground truth.',
-    paired=False,
 )
 
 
