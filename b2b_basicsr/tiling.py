@@ -2,72 +2,160 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
+ALIGNMENT = 32
+"""Tiles begin at multiples of this many pixels, so that a network that halves its picture up to five times halves a
+tile at the same places as the whole."""
 
-def _starts(length: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin so that they cover ``length``, the last one flush with the end."""
+DEFAULT_OVERLAP = 64
+"""Pixels that neighbouring tiles share, where nothing else is asked for."""
+
+_SHARE_OF_MARGIN = 0.25
+"""Of what two tiles share, this much at the edge of each is left out: it is where they saw the least around them."""
+
+
+def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
+    """Where the tiles along one side of a picture begin.
+
+    They are multiples of :data:`ALIGNMENT`, and neighbours share at least ``overlap`` pixels. The last tile may be
+    shorter than the others, by less than :data:`ALIGNMENT`.
+
+    Args:
+        length: of the side in pixels.
+        tile: side of a tile in pixels; counts as the next lower multiple of :data:`ALIGNMENT`.
+        overlap: in pixels.
+
+    Raises:
+        ValueError: if the tile is smaller than :data:`ALIGNMENT`, or ``overlap`` leaves no such step between tiles.
+
+    Example:
+        >>> tile_starts(1000, tile=512, overlap=64)
+        [0, 448, 512]
+        >>> tile_starts(500, tile=512, overlap=64)
+        [0]
+    """
+    tile = _aligned(tile)
+    if tile < ALIGNMENT:
+        raise ValueError(f'the tile must be at least {ALIGNMENT} pixels')
+    if not 0 <= overlap <= tile - ALIGNMENT:
+        raise ValueError(
+            f'overlap is {overlap}; it must be at least 0, and {ALIGNMENT} less than the tile, {tile}, at most'
+        )
     if length <= tile:
         return [0]
-    stride = tile - overlap
-    return [*range(0, length - tile, stride), length - tile]
+    last = -(-(length - tile) // ALIGNMENT) * ALIGNMENT
+    return [*range(0, last, _aligned(tile - overlap)), last]
 
 
-def _ramp(size: int, overlap: int, first: bool, last: bool, like: Tensor) -> Tensor:
-    """Weights that fade in and out over the overlap, except at the picture's own borders."""
-    weight = torch.ones(size, dtype=like.dtype, device=like.device)
-    if overlap:
-        fade = torch.arange(1, overlap + 1, dtype=like.dtype, device=like.device) / (overlap + 1)
-        if not first:
-            weight[:overlap] = fade
-        if not last:
-            weight[-overlap:] = torch.minimum(weight[-overlap:], fade.flip(0))
-    return weight
+def _aligned(pixels: int) -> int:
+    return pixels // ALIGNMENT * ALIGNMENT
+
+
+def _weights(length: int, tile: int, overlap: int) -> list[tuple[int, Tensor]]:
+    """Where the tiles along one side begin, and how much each of their pixels counts; over all tiles that is 1."""
+    starts = tile_starts(length, tile, overlap)
+    tile = _aligned(tile)
+    shared = tile - _aligned(tile - overlap)
+    weights = []
+    total = torch.zeros(length)
+    for start in starts:
+        size = min(tile, length - start)
+        weight = torch.ones(size)
+        if shared:
+            margin = shared * _SHARE_OF_MARGIN
+            rising = ((torch.arange(size) + 0.5 - margin) / (shared - 2 * margin)).clamp(0, 1)
+            if start > 0:
+                weight = rising
+            if start + size < length:
+                weight = torch.minimum(weight, rising.flip(0))
+        weights.append((start, weight))
+        total[start : start + size] += weight
+    return [(start, weight / total[start : start + len(weight)]) for start, weight in weights]
+
+
+def tiled_bands(
+    function: Callable[[Tensor], tuple[Tensor, ...]],
+    read_rows: Callable[[int, int], Tensor],
+    height: int,
+    width: int,
+    tile: int,
+    overlap: int = DEFAULT_OVERLAP,
+) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
+    """Applies ``function`` to overlapping tiles, blends what it gives, and hands it out from the top down.
+
+    Only a band of the picture, as high as a tile, is held at any time. In the middle half of what two tiles share, the
+    one fades into the other; the outer quarters, which a tile saw the edge of, are left to its neighbour.
+
+    Args:
+        function: takes [n, c, h, w] and gives any number of tensors [n, c', h, w] of the same height and width.
+        read_rows: gives the picture's rows from the first to before the second argument, [n, c, rows, width].
+        height: of the picture in pixels.
+        width: of the picture in pixels.
+        tile: side of a tile in pixels; counts as the next lower multiple of :data:`ALIGNMENT`.
+        overlap: pixels that neighbouring tiles share, or a few more.
+
+    Yields:
+        The first row of a band, and what ``function`` makes of the band, each [n, c', rows, width]. The bands follow
+        one another without gaps.
+
+    Raises:
+        ValueError: if ``overlap`` is negative or does not leave :data:`ALIGNMENT` pixels of the tile.
+
+    Example:
+        >>> picture = torch.rand(1, 3, 100, 70)
+        >>> bands = tiled_bands(lambda x: (2 * x,), lambda top, end: picture[..., top:end, :], 100, 70, 64, 16)
+        >>> torch.allclose(torch.cat([doubled for _, (doubled,) in bands], dim=-2), 2 * picture)
+        True
+    """
+    down, right = _weights(height, tile, overlap), _weights(width, tile, overlap)
+    pending: list[Tensor] = []  # what the rows so far have added to rows that are not finished
+    for place, (top, row_weight) in enumerate(down):
+        rows = read_rows(top, top + len(row_weight))
+        band: list[Tensor] = []
+        for left, column_weight in right:
+            results = function(rows[..., left : left + len(column_weight)])
+            if not band:
+                band = [one.new_zeros(*one.shape[:-1], width, dtype=torch.float32) for one in results]
+            weight = (row_weight[:, None] * column_weight).to(results[0].device)
+            for blended, one in zip(band, results, strict=True):
+                blended[..., left : left + len(column_weight)] += one * weight
+        for blended, before in zip(band, pending, strict=bool(pending)):
+            blended[..., : before.shape[-2], :] += before
+        end = down[place + 1][0] if place + 1 < len(down) else height
+        yield top, tuple(blended[..., : end - top, :] for blended in band)
+        pending = [blended[..., end - top :, :] for blended in band]
 
 
 def apply_tiled(
-    function: Callable[[Tensor], tuple[Tensor, ...]], picture: Tensor, tile: int, overlap: int = 32
+    function: Callable[[Tensor], tuple[Tensor, ...]], picture: Tensor, tile: int, overlap: int = DEFAULT_OVERLAP
 ) -> tuple[Tensor, ...]:
-    """Applies ``function`` to overlapping tiles and blends what it gives.
+    """Applies ``function`` to overlapping tiles and blends what it gives; see :func:`tiled_bands`.
 
     Args:
         function: takes [n, c, h, w] and gives any number of tensors [n, c', h, w] of the same height and width.
         picture: [n, c, h, w].
-        tile: side of a tile in pixels.
-        overlap: pixels that neighbouring tiles share, less than ``tile``.
+        tile: side of a tile in pixels; counts as the next lower multiple of :data:`ALIGNMENT`. A picture that fits into
+            one is given to ``function`` whole.
+        overlap: pixels that neighbouring tiles share, or a few more.
 
     Returns:
         What ``function`` would give for the whole picture, up to what it sees beyond a tile's edge.
 
     Raises:
-        ValueError: if ``overlap`` is negative or not less than ``tile``.
+        ValueError: if ``overlap`` is negative or does not leave :data:`ALIGNMENT` pixels of the tile.
 
     Example:
         >>> picture = torch.rand(1, 3, 50, 70)
-        >>> torch.allclose(apply_tiled(lambda x: (2 * x,), picture, tile=32, overlap=8)[0], 2 * picture)
+        >>> torch.allclose(apply_tiled(lambda x: (2 * x,), picture, tile=64, overlap=16)[0], 2 * picture)
         True
     """
-    if not 0 <= overlap < tile:
-        raise ValueError(f'overlap is {overlap}; it must be at least 0 and less than the tile, {tile}')
     height, width = picture.shape[-2:]
-    rows, columns = _starts(height, tile, overlap), _starts(width, tile, overlap)
-    if len(rows) == len(columns) == 1:
+    if len(tile_starts(height, tile, overlap)) == len(tile_starts(width, tile, overlap)) == 1:
         return function(picture)
-    sums: list[Tensor] = []
-    total = picture.new_zeros(1, 1, height, width)
-    for top in rows:
-        for left in columns:
-            here = (..., slice(top, top + tile), slice(left, left + tile))
-            results = function(picture[here])
-            down = _ramp(results[0].shape[-2], overlap, top == rows[0], top == rows[-1], picture)
-            right = _ramp(results[0].shape[-1], overlap, left == columns[0], left == columns[-1], picture)
-            weight = down[:, None] * right
-            if not sums:
-                sums = [result.new_zeros(*result.shape[:-2], height, width) for result in results]
-            for blended, result in zip(sums, results, strict=True):
-                blended[here] += result * weight
-            total[here] += weight
-    return tuple(blended / total for blended in sums)
+    bands = tiled_bands(function, lambda top, end: picture[..., top:end, :], height, width, tile, overlap)
+    parts = [results for _, results in bands]
+    return tuple(torch.cat(column, dim=-2) for column in zip(*parts, strict=True))

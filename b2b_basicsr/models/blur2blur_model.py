@@ -26,6 +26,7 @@ from b2b_basicsr.models.centre_crop import centre_crop
 from b2b_basicsr.models.frozen_network import frozen_network
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.picture_names import PictureNames
+from b2b_basicsr.models.picture_scores import ScoredPicture
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.validation_record import ValidationRecord
@@ -260,7 +261,7 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
         dataset_name = dataset.opt['name']
         current_iter = self._last_trained(current_iter)
         names = self._picture_names.setdefault(dataset_name, PictureNames(dataset.opt['dataroot_lq']))
-        values: list[dict[str, float]] = []
+        scored: list[ScoredPicture] = []
         bar = tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
         for index, data in enumerate(bar):
             gt = self._feed_validation(data)
@@ -276,17 +277,19 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
                 direct = pictures.get('direct')
                 self._direct_scores[place] = {} if direct is None else self.scores.of(direct, pictures.get('gt'))
             direct_scores = self._direct_scores[place] if self.net_deblur is not None else None
-            values.append(self.scores.beside(self.scores.of(pictures['restored'], pictures.get('gt')), direct_scores))
+            values = self.scores.beside(self.scores.of(pictures['restored'], pictures.get('gt')), direct_scores)
             name = names.of(data['lq_path'][0])
+            files = self._given_files(data)
             if save_img:
-                self._save_pictures(pictures, dataset_name, name, current_iter, with_direct=first_time)
+                files |= self._save_pictures(pictures, dataset_name, name, current_iter, with_direct=first_time)
+            scored.append(ScoredPicture(name, values, files))
             if shown:
                 strip = torch.cat([torch.from_numpy(picture[..., ::-1].copy()) for picture in pictures.values()], dim=1)
                 tb_logger.add_image(
                     f'{dataset_name}/{name} ({" | ".join(pictures)})', strip, current_iter, dataformats='HWC'
                 )
             self.direct = None
-        self._record(dataset_name, values, current_iter, tb_logger)
+        self._record(dataset_name, scored, current_iter, tb_logger)
 
     def _pictures(self, gt: Tensor | None) -> dict[str, Any]:
         """What there is of lq, direct, translated, restored and gt, as BGR levels, uint8 [h, w, 3]."""
@@ -296,7 +299,8 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
 
     def _save_pictures(
         self, pictures: dict[str, Any], dataset_name: str, name: str, current_iter: int | str, with_direct: bool
-    ) -> None:
+    ) -> dict[str, Path]:
+        """Saves what the networks made; gives the files, that of an earlier validation's ``direct`` among them."""
         folder = Path(self.opt['path']['visualization'], dataset_name)
         if self.is_train:
             stem = folder / name / f'{Path(name).name}_{current_iter}'
@@ -304,11 +308,14 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
         else:
             stem = folder / f'{name}_{self.val_settings.suffix or self.opt["name"]}'
             direct = stem.with_name(f'{stem.name}_direct.png')
-        imwrite(pictures['restored'], f'{stem}.png')
+        files = {'restored': stem.with_name(f'{stem.name}.png')}
+        imwrite(pictures['restored'], str(files['restored']))
         if self.net_deblur is not None:
-            imwrite(pictures['translated'], f'{stem}_translated.png')
+            files |= {'translated': stem.with_name(f'{stem.name}_translated.png'), 'direct': direct}
+            imwrite(pictures['translated'], str(files['translated']))
             if with_direct:
                 imwrite(pictures['direct'], str(direct))
+        return files
 
     def get_current_visuals(self) -> OrderedDict[str, Tensor]:
         """``lq``, ``translated`` and ``result`` (restored) of the last picture, on the CPU."""

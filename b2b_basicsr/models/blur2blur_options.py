@@ -17,6 +17,7 @@ from b2b_basicsr.models.training_options import (
 )
 from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.options.section import Flag, Whole
+from b2b_basicsr.tiling import DEFAULT_OVERLAP, tile_starts
 
 
 class TrainOptions(BaseTrainOptions):
@@ -49,13 +50,16 @@ class Blur2BlurValOptions(ValOptions):
 
     suffix: str | None = None
     tile: Annotated[Whole, Field(ge=64)] | None = None
-    tile_overlap: Count = 32
+    tile_overlap: Count = DEFAULT_OVERLAP
     tb_pictures: Count = 4
 
     @model_validator(mode='after')
     def _fits(self) -> Self:
-        if self.tile is not None and self.tile_overlap >= self.tile:
-            raise ValueError(f'tile_overlap ({self.tile_overlap}) must be less than tile ({self.tile})')
+        if self.tile is not None:
+            try:
+                tile_starts(self.tile, self.tile, self.tile_overlap)
+            except ValueError as cause:
+                raise ValueError(f'tile_overlap: {cause}') from None
         return self
 
 

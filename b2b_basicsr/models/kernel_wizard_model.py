@@ -19,6 +19,8 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.code_divergence import code_divergence
 from b2b_basicsr.models.centre_crop import centre_crop
 from b2b_basicsr.models.lr_scheduler import Schedules
+from b2b_basicsr.models.picture_names import PictureNames
+from b2b_basicsr.models.picture_scores import ScoredPicture
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.strip_picture import strip_picture
@@ -117,7 +119,8 @@ class KernelWizardModel(Placement, Schedules, ValidationRecord, SRModel):
         dataset = dataloader.dataset
         dataset_name = dataset.opt['name']
         current_iter = self._last_trained(current_iter)
-        values: list[dict[str, float]] = []
+        scored: list[ScoredPicture] = []
+        names = PictureNames(dataset.opt['dataroot_lq'])
         rows: list[dict[str, Any]] = []
         # Spread over the set, and with a picture half a set away: neighbours in a set are frames of one scene.
         shown = {len(dataset) * row // _STRIP_ROWS for row in range(_STRIP_ROWS)}
@@ -129,17 +132,19 @@ class KernelWizardModel(Placement, Schedules, ValidationRecord, SRModel):
                 self.test()
                 reblurred, sharp, blurry = (self._levels(picture) for picture in (self.output, self.gt, self.lq))
                 baseline = self.scores.of(sharp, blurry)
-                values.append(self.scores.beside(self.scores.of(reblurred, blurry), baseline))
+                values = self.scores.beside(self.scores.of(reblurred, blurry), baseline)
                 if index in shown:
                     other = dataset[(index + (len(dataset) + 1) // 2) % len(dataset)]
                     rows.append(self._row(other['gt'][None]))
+                name, files = names.of(data['lq_path'][0]), self._given_files(data)
                 if save_img:
-                    stem = Path(data['lq_path'][0]).stem
-                    folder = Path(self.opt['path']['visualization'], dataset_name)
-                    imwrite(reblurred, str(folder / f'{index:04}_{stem}' / f'{stem}_{current_iter}.png'))
+                    folder = Path(self.opt['path']['visualization'], dataset_name, name)
+                    files['reblurred'] = folder / f'{folder.name}_{current_iter}.png'
+                    imwrite(reblurred, str(files['reblurred']))
+                scored.append(ScoredPicture(name, values, files))
         finally:
             self.net_g.train(self.is_train)
-        self._record(dataset_name, values, current_iter, tb_logger)
+        self._record(dataset_name, scored, current_iter, tb_logger)
         strip = strip_picture(rows)
         imwrite(strip, str(Path(self.opt['path']['visualization'], dataset_name, f'{dataset_name}_{current_iter}.png')))
         if tb_logger:

@@ -9,6 +9,7 @@ from typing import Any
 
 from basicsr.utils import get_root_logger
 
+from b2b_basicsr.models.picture_scores import ScoredPicture, write_picture_scores
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.training_files import TrainingFiles
 from b2b_basicsr.models.val_options import ValOptions
@@ -45,12 +46,13 @@ class ValidationRecord(TrainingFiles):
         return current_iter
 
     def _record(
-        self, dataset_name: str, values: Sequence[Mapping[str, float]], current_iter: int | str, tb_logger: Any
+        self, dataset_name: str, pictures: Sequence[ScoredPicture], current_iter: int | str, tb_logger: Any
     ) -> None:
-        """Takes the values of every picture: logs their means, keeps the best, and saves the best network."""
+        """Takes every picture: writes the table, logs the means, keeps the best, and saves the best network."""
+        write_picture_scores(self._table_of_pictures(dataset_name, current_iter), pictures)
         found: dict[str, list[float]] = {}
-        for picture in values:
-            for metric, value in picture.items():
+        for picture in pictures:
+            for metric, value in picture.values.items():
                 found.setdefault(metric, []).append(value)
         self.metric_results = {metric: sum(column) / len(column) for metric, column in found.items()}
         if not self.metric_results:
@@ -64,6 +66,18 @@ class ValidationRecord(TrainingFiles):
             get_root_logger().info(f'Best {choice[1]} of {dataset_name} so far: {value:.4f}. Saving net_g_best.')
             self._save_net_g('best')
         self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+
+    def _table_of_pictures(self, dataset_name: str, current_iter: int | str) -> Path:
+        """``results/NAME/SET.csv`` of a test; beside the saved pictures in a training."""
+        if self.is_train:
+            return Path(self.opt['path']['visualization'], dataset_name, f'{dataset_name}_{current_iter}.csv')
+        return Path(self.opt['path']['results_root'], f'{dataset_name}.csv')
+
+    @staticmethod
+    def _given_files(data: Mapping[str, Any]) -> dict[str, Path]:
+        """The files of a validation sample's pictures; those in an LMDB are none."""
+        named = {key: Path(data[f'{key}_path'][0]) for key in ('lq', 'gt') if f'{key}_path' in data}
+        return {key: path for key, path in named.items() if path.is_file()}
 
     def _improved(self, dataset_name: str, current_iter: int | str, values: Mapping[str, float]) -> list[str]:
         """Keeps the values that are the best so far, and names them. A value that is no number is never the best."""

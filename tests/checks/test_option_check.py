@@ -176,7 +176,10 @@ WRONG: list[tuple[Options, str]] = [
         r"'calculate_psrn' is not registered; did you mean calculate_psnr",
     ),
     ({'val__tile': 16}, 'val:tile'),
-    ({'val__tile': 64, 'val__tile_overlap': 64}, r'tile_overlap \(64\) must be less than tile'),
+    (
+        {'val__tile': 64, 'val__tile_overlap': 64},
+        'tile_overlap: overlap is 64; it must be at least 0, and 32 less than the tile, 64',
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ from basicsr.models import build_model
 from torch.utils.data import DataLoader
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.models.picture_scores import ScoredPicture
 
 Options = dict[str, Any]
 SMALL: Options = {'type': 'KernelWizard', 'nf': 8, 'front_RBs': 1, 'back_RBs': 1, 'kernel_dim': 16, 'n_blocks': 1}
@@ -22,7 +23,7 @@ SMALL: Options = {'type': 'KernelWizard', 'nf': 8, 'front_RBs': 1, 'back_RBs': 1
 class _Pairs(torch.utils.data.Dataset[dict[str, Any]]):
     """Three pairs: smooth random pictures and their horizontal box means."""
 
-    opt: Options = {'name': 'pairs', 'dataroot_lq': 'blur'}  # noqa: RUF012
+    opt: Options = {'name': 'pairs', 'dataroot_lq': 'lq'}  # noqa: RUF012
 
     def __init__(self, count: int = 3) -> None:
         self.count = count
@@ -179,10 +180,10 @@ def test_pictures_without_a_sharp_twin_are_refused(kernel_options: Options) -> N
 def test_best_network_is_not_replaced_by_a_worse_one_after_resuming(kernel_options: Options, tmp_path: Path) -> None:
     """BasicSR saves the state of an iteration before it validates at it."""
     model = build_model(deepcopy(kernel_options))
-    for iteration, values in ((2, [{'psnr': 30.0, 'gain': 1.0}]), (4, [{'psnr': 35.0, 'gain': 9.0}])):
+    for iteration, values in ((2, {'psnr': 30.0, 'gain': 1.0}), (4, {'psnr': 35.0, 'gain': 9.0})):
         model.save(0, iteration)
-        model._record('pairs', values, iteration, None)
-    model._record('pairs', [{'psnr': 40.0, 'gain': 0.0}], 5, None)
+        model._record('pairs', [ScoredPicture('a', values)], iteration, None)
+    model._record('pairs', [ScoredPicture('a', {'psnr': 40.0, 'gain': 0.0})], 5, None)
     best = (tmp_path / 'models' / 'net_g_best.pth').read_bytes()
     state = torch.load(tmp_path / 'training_states' / '4.state', weights_only=True)
     assert state['best_metric_results']['pairs']['psnr']['val'] == 30.0
@@ -190,17 +191,17 @@ def test_best_network_is_not_replaced_by_a_worse_one_after_resuming(kernel_optio
     again.resume_training(state)
     expected = {'better': 'higher', 'val': 35.0, 'iter': 4}
     assert again.best_metric_results['pairs']['psnr'] == expected, 'not what came after the state'
-    again._record('pairs', [{'psnr': 34.0}], 5, None)
+    again._record('pairs', [ScoredPicture('a', {'psnr': 34.0})], 5, None)
     assert (tmp_path / 'models' / 'net_g_best.pth').read_bytes() == best
-    again._record('pairs', [{'psnr': 36.0}], 6, None)
+    again._record('pairs', [ScoredPicture('a', {'psnr': 36.0})], 6, None)
     assert (tmp_path / 'models' / 'net_g_best.pth').read_bytes() != best
 
 
 def test_a_value_that_is_no_number_is_never_the_best(kernel_options: Options, tmp_path: Path) -> None:
     model = build_model(kernel_options)
-    model._record('pairs', [{'psnr': float('nan')}], 1, None)
+    model._record('pairs', [ScoredPicture('a', {'psnr': float('nan')})], 1, None)
     assert not (tmp_path / 'models' / 'net_g_best.pth').exists()
-    model._record('pairs', [{'psnr': 30.0}], 2, None)
+    model._record('pairs', [ScoredPicture('a', {'psnr': 30.0})], 2, None)
     assert (tmp_path / 'models' / 'net_g_best.pth').exists()
-    model._record('pairs', [{'psnr': float('nan')}], 3, None)
+    model._record('pairs', [ScoredPicture('a', {'psnr': float('nan')})], 3, None)
     assert model.best_metric_results['pairs']['psnr']['iter'] == 2

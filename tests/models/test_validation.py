@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,7 @@ def test_pictures_of_a_test(options: Options, tmp_path: Path) -> None:
     model = build_model(options)
     model.save(0, 1)
     options |= {'is_train': False}
+    options['path']['results_root'] = str(tmp_path / 'results')
     options['path']['pretrain_network_g'] = str(Path(options['path']['models'], 'net_g_1.pth'))
     del options['train']
     tested = build_model(options)
@@ -201,6 +203,38 @@ def test_pictures_of_a_test(options: Options, tmp_path: Path) -> None:
     root = Path(options['path']['visualization'], 'set')
     assert (root / 'scene1' / 'frame_small.png').is_file()
     assert (root / 'scene1' / 'frame_small_direct.png').is_file()
+    assert (tmp_path / 'results' / 'set.csv').is_file()
+
+
+def test_table_of_every_picture(options: Options, tmp_path: Path) -> None:
+    model = build_model(options)
+    means = _validate(model, options['datasets']['val'], 3)
+    _validate(model, options['datasets']['val'], 4)  # saves no direct pictures any more; they are there
+    folder = Path(options['path']['visualization'], 'set')
+    for iteration in (3, 4):
+        with (folder / f'set_{iteration}.csv').open(encoding='utf-8', newline='') as file:
+            rows = list(csv.DictReader(file))
+        assert [row['picture'] for row in rows] == ['scene0/frame', 'scene1/frame', 'scene2/frame']
+        for metric in ('psnr', 'psnr_direct', 'gain'):
+            assert np.mean([float(row[metric]) for row in rows]) == pytest.approx(means[metric])
+        for kind in ('lq', 'direct', 'translated', 'restored', 'gt'):
+            assert all((folder / row[kind]).is_file() for row in rows), kind
+        assert rows[1]['gt'] == str(tmp_path / 'gt' / 'scene1' / 'frame.png')
+        with Image.open(folder / rows[1]['restored']) as picture:
+            restored = np.asarray(picture)[..., ::-1]
+        with Image.open(rows[1]['gt']) as picture:
+            sharp = np.asarray(picture)[..., ::-1]
+        assert float(rows[1]['psnr']) == pytest.approx(calculate_psnr(restored, sharp, crop_border=0), abs=1e-3)
+
+
+def test_table_without_ground_truth_names_the_pictures(options: Options, tmp_path: Path) -> None:
+    options['val']['metrics'] = None
+    model = build_model(options)
+    _validate(model, _section(tmp_path, 'set', paired=False))
+    with Path(options['path']['visualization'], 'set', 'set_1.csv').open(encoding='utf-8', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    assert all(row['restored'] and row['lq'] and not row['gt'] for row in rows)
 
 
 def test_crop_scores_the_centre(options: Options) -> None:
@@ -221,7 +255,7 @@ def test_tiles_give_nearly_the_untiled_figures(options: Options, tmp_path: Path)
         Image.fromarray(levels).save(tmp_path / side / 'scene0' / 'frame.png')
     whole = _validate(build_model(options), options['datasets']['val'])
     torch.manual_seed(0)
-    options['val'] |= {'tile': 64, 'tile_overlap': 24}
+    options['val'] |= {'tile': 64, 'tile_overlap': 32}
     sizes = []
     model = build_model(options)
     model.load_network(model.net_g, _saved(options, model), True, 'params')
