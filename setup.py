@@ -117,7 +117,7 @@ setup(
     # would cost every interpreter start more than ours.
     package_dir={'': '.'},
     packages=find_packages(include=['b2b_basicsr', 'b2b_basicsr.*']),
-    package_data={'': ['py.typed', '*.html', '*.j2', '*.css', '*.json']},
+    package_data={'': ['py.typed', '*.html', '*.j2', '*.css', '*.js', '*.json']},
     zip_safe=False,
     install_requires=[
         'basicsr>=1.4.2',
@@ -125,12 +125,15 @@ setup(
         'einops',
         'jinja2',
         'lmdb',
+        'lpips',
         'matplotlib',
         'numpy',
         'pillow',
         'pydantic>=2',
+        'pyvips[binary]',
         'pyyaml',
         'scikit-image',
+        'spandrel>=0.4',
         'torch>=2.1',
         'torchvision',
         'tqdm',
@@ -138,7 +141,11 @@ setup(
     ],
     extras_require={
         'demo': ['scikit-learn'],
-        'dev': ['filelock', 'mypy', 'pytest', 'ruff', 'types-PyYAML', 'types-setuptools', 'types-tqdm'],
+        'mmengine': ['mmengine'],
+        'dev': [
+            *('filelock', 'mmengine', 'mypy', 'pytest', 'ruff', 'selenium'),
+            *('types-PyYAML', 'types-setuptools', 'types-tqdm'),
+        ],
     },
     entry_points={'console_scripts': ['b2b = b2b_basicsr.commands.cli:main']},
     cmdclass={'build_py': BuildWithAutoload, 'editable_wheel': EditableWheelWithAutoload},
