@@ -13,6 +13,7 @@ PACKAGES = (
     'b2b_basicsr.archs',
     'b2b_basicsr.data',
     'b2b_basicsr.losses',
+    'b2b_basicsr.metrics',
     'b2b_basicsr.models',
     'b2b_basicsr.checks',
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -13,7 +14,9 @@ import pytest
 import torch
 import yaml
 from basicsr.archs import build_network
+from basicsr.models import build_model
 from click.testing import CliRunner
+from torch.utils.data import default_collate
 
 from b2b_basicsr.commands.prepare_command import prepare
 from b2b_basicsr.shipped_options import shipped_option_files
@@ -27,7 +30,9 @@ NARROW: Options = {
     'network_d': {'type': 'PatchGANDiscriminator', 'num_feat': 4},
     'network_k': {'type': 'KernelWizard', 'nf': 4, 'front_RBs': 1, 'back_RBs': 1, 'kernel_dim': 8, 'n_blocks': 1},
     'network_deblur': {'type': 'NAFNetLocal', 'width': 4, 'enc_blk_nums': [1], 'dec_blk_nums': [1]},
+    'restormer': {'type': 'Restormer', 'dim': 4, 'num_blocks': [1, 1, 1, 1], 'num_refinement_blocks': 1},
 }
+SAME_AS = {'KernelWizard': 'network_k', 'NAFNetLocal': 'network_deblur', 'Restormer': 'restormer'}
 ARCHIVES: dict[str, tuple[Callable[..., list[Path]], list[str]]] = {
     'rb2v': (make_rb2v, []),
     'reds': (make_reds, ['--incomplete']),
@@ -45,8 +50,7 @@ def _shipped(name: str) -> Options:
 def _narrow(options: Options, **train: Any) -> Options:
     """The shipped file with narrow networks, a content loss that needs no download, and what is given for train."""
     for name in set(NARROW) & set(options):
-        wizard = options['network_g']['type'] == 'KernelWizard'
-        options[name] = dict(NARROW['network_k' if wizard else name])
+        options[name] = dict(NARROW[SAME_AS.get(options[name]['type'], name)])
     options['num_gpu'] = 0
     if 'train' in options:
         options['datasets']['train']['num_worker_per_gpu'] = 0
@@ -116,6 +120,27 @@ def test_kernel_files_find_what_is_prepared(name: str, tmp_path: Path, monkeypat
     opt = _parse(_narrow(_shipped(f'kernel_{name}')), monkeypatch, is_train=True)
     for phase, count in (('train', 10), ('val', 4)):
         assert len(basicsr.data.build_dataset({**opt['datasets'][phase], 'phase': phase, 'scale': 1})) == count
+
+
+def test_deblurrers_find_what_is_prepared_and_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of each, on patches of the size that their stages name."""
+    monkeypatch.chdir(tmp_path)
+    _prepare('gopro', *make_gopro(Path('downloads'), scenes=(2, 1), frames=2, size=(400, 390)), '--incomplete')
+    whole, grown = {1: (2, 3, 256, 256)}, {92000: (2, 3, 128, 128), 92001: (2, 3, 160, 160), 300000: (1, 3, 384, 384)}
+    for name, shapes in (('nafnet', whole), ('restormer', grown)):
+        opt = _parse(_narrow(_shipped(f'deblur_gopro_{name}')), monkeypatch, is_train=True)
+        dataset = basicsr.data.build_dataset({**opt['datasets']['train'], 'phase': 'train'})
+        batch = default_collate([dataset[index] for index in range(2)])
+        model = build_model(opt)
+        for iteration, shape in shapes.items():
+            before = [parameter.clone() for parameter in model.net_g.parameters()]
+            model.feed_data(batch)
+            model.optimize_parameters(iteration)
+            assert model.lq.shape == shape
+            assert any(not torch.equal(*pair) for pair in zip(before, model.net_g.parameters(), strict=True))
+            log = model.get_current_log()
+            assert set(log) == {'l_pix', 'grad_norm'}
+            assert all(math.isfinite(value) for value in log.values())
 
 
 @pytest.mark.slow

@@ -29,9 +29,11 @@ def test_examples(name: str) -> None:
         'archs.nafnet_arch',
         'archs.nafnet_local_arch',
         'archs.patchgan_arch',
+        'archs.spandrel_arch',
         'data.camera_shake',
         'losses.gradient_penalty',
         'losses.random_feature_loss',
+        'mmengine_registries',
         'tiling',
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import basicsr  # noqa: F401
 import pytest
-from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, MODEL_REGISTRY
+from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY
 
 from b2b_basicsr.registration import PACKAGES, is_our_object, is_ours, register
 
@@ -41,6 +41,9 @@ from basicsr.utils.registry import ARCH_REGISTRY
         (ARCH_REGISTRY, 'MIMOUNetPlus'),
         (ARCH_REGISTRY, 'PatchGANDiscriminator'),
         (ARCH_REGISTRY, 'NAFNet_basicsr'),
+        (ARCH_REGISTRY, 'SpandrelNet'),
+        (LOSS_REGISTRY, 'LPIPSLoss'),
+        (METRIC_REGISTRY, 'calculate_lpips'),
         (DATASET_REGISTRY, 'UnpairedBlurDataset'),
         (MODEL_REGISTRY, 'Blur2BlurModel'),
     ],

@@ -9,5 +9,15 @@ from b2b_basicsr.archs.nafnet_arch import NAFNet
 from b2b_basicsr.archs.nafnet_local_arch import NAFNetLocal
 from b2b_basicsr.archs.patchgan_arch import PatchGANDiscriminator
 from b2b_basicsr.archs.restormer_arch import Restormer
+from b2b_basicsr.archs.spandrel_arch import SpandrelNet
 
-__all__ = ['KernelWizard', 'MIMOUNet', 'MIMOUNetPlus', 'NAFNet', 'NAFNetLocal', 'PatchGANDiscriminator', 'Restormer']
+__all__ = [
+    'KernelWizard',
+    'MIMOUNet',
+    'MIMOUNetPlus',
+    'NAFNet',
+    'NAFNetLocal',
+    'PatchGANDiscriminator',
+    'Restormer',
+    'SpandrelNet',
+]

@@ -6,13 +6,15 @@ from typing import Any
 
 from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
 from b2b_basicsr.checks.network_check import build_without_numbers, check_discriminator, check_translator, check_weights
-from b2b_basicsr.checks.training_check import check_logger, check_loss, check_optimisation
+from b2b_basicsr.checks.training_check import check_logger, check_loss, check_optimisation, check_sides
 from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.blur2blur_options import Blur2BlurValOptions, PathOptions, TrainOptions, frozen_sections
+from b2b_basicsr.models.blur2blur_options import PathOptions, TrainOptions, frozen_sections
 from b2b_basicsr.models.scores import DIRECT
+from b2b_basicsr.models.val_options import RestorationValOptions
 
 NETWORKS = ('network_g', 'network_d', 'network_k', 'network_deblur')
+_CONTENT_LOSSES = ('perceptual_opt', 'pixel_opt', 'lpips_opt')
 
 
 def check_blur2blur(opt: dict[str, Any]) -> None:
@@ -22,7 +24,7 @@ def check_blur2blur(opt: dict[str, Any]) -> None:
         UserError: for the first thing that the user has to mend.
     """
     PathOptions.from_options('path', opt['path'])
-    check_validation(opt, Blur2BlurValOptions, DIRECT, has_baseline=bool(opt.get('network_deblur')))
+    check_validation(opt, RestorationValOptions, DIRECT, has_baseline=bool(opt.get('network_deblur')))
     if opt['is_train']:
         check_logger(opt)
         TrainOptions.from_options('train', opt['train'])
@@ -30,7 +32,7 @@ def check_blur2blur(opt: dict[str, Any]) -> None:
         if found != 'UnpairedBlurDataset':
             raise UserError(f'datasets:train:type: {found!r}; Blur2BlurModel trains on type: UnpairedBlurDataset')
         check_optimisation(opt, ('optim_g', 'optim_d'))
-        for name in ('perceptual_opt', 'pixel_opt', 'lpips_opt', 'gan_opt'):
+        for name in (*_CONTENT_LOSSES, 'gan_opt'):
             check_loss(opt, name)
     _check_networks(opt)
 
@@ -53,6 +55,8 @@ def _check_networks(opt: dict[str, Any]) -> None:
                 continue  # of a wrong gt_size the data set's own check says what is wrong
             if name == 'network_g':
                 sides = check_translator(name, net, crop)
+                for loss in _CONTENT_LOSSES:
+                    check_sides(opt, loss, sides)
             else:
                 check_discriminator(name, net, crop, sides)
         if name == 'network_k' and not isinstance(net, KernelWizard) and not callable(getattr(net, 'transfer', None)):

@@ -12,6 +12,7 @@ from torch import nn
 from b2b_basicsr.checks.registered import construct, registered
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.checkpoint import check_fit, read_state_dict
+from b2b_basicsr.models.frozen_network import has_weights_of_its_own
 
 
 def build_without_numbers(opt: Mapping[str, Any], name: str) -> nn.Module:
@@ -26,7 +27,7 @@ def build_without_numbers(opt: Mapping[str, Any], name: str) -> nn.Module:
     kind = registered(ARCH_REGISTRY, name, section['type'])
     with torch.device('meta'):
         net: nn.Module = construct(kind, name, {key: value for key, value in section.items() if key != 'type'})
-    return net
+    return net.to('meta')  # a network that carries its weights reads them from a file all the same
 
 
 def check_weights(opt: Mapping[str, Any], name: str, net: nn.Module, needed_because: str | None = None) -> None:
@@ -36,7 +37,7 @@ def check_weights(opt: Mapping[str, Any], name: str, net: nn.Module, needed_beca
         opt: the parsed option file.
         name: of the section, ``network_g`` say.
         net: that network.
-        needed_because: why it must have weights; ``None`` if it need not.
+        needed_because: why it must have weights; ``None`` if it need not. A network that carries its own need not.
 
     Raises:
         UserError: if they are missing, unreadable or another network's.
@@ -45,7 +46,7 @@ def check_weights(opt: Mapping[str, Any], name: str, net: nn.Module, needed_beca
     key = f'path:pretrain_{name}'
     path = opt['path'].get(f'pretrain_{name}')
     if path is None:
-        if needed_because is not None:
+        if needed_because is not None and not has_weights_of_its_own(net):
             raise UserError(f'{key}: missing; give the weights of {name} ({needed_because})')
         return
     weights, _ = read_state_dict(key, path, opt['path'].get(f'param_key_{label}', 'params'))
@@ -53,13 +54,14 @@ def check_weights(opt: Mapping[str, Any], name: str, net: nn.Module, needed_beca
         check_fit(key, path, net, weights)
 
 
-def check_translator(name: str, net: nn.Module, crop: int) -> list[int]:
+def check_translator(name: str, net: nn.Module, crop: int, role: str = 'a translator') -> list[int]:
     """One pass over a crop without numbers: does the network take it, and keep its size?
 
     Args:
         name: of its section.
         net: on torch's meta device.
         crop: side of the crops, ``gt_size``.
+        role: what such a network is, for messages.
 
     Returns:
         The shorter side of each output; none where torch cannot do the pass without numbers.
@@ -75,7 +77,7 @@ def check_translator(name: str, net: nn.Module, crop: int) -> list[int]:
     if outputs[-1].shape != picture.shape:
         raise UserError(
             f'{name}: {type(net).__name__} makes {list(outputs[-1].shape)} of {list(picture.shape)}; '
-            'a translator keeps the size'
+            f'{role} keeps the size'
         )
     return [min(one.shape[-2:]) for one in outputs]
 

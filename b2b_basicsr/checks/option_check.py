@@ -9,7 +9,7 @@ from typing import Any
 
 from basicsr.utils.registry import MODEL_REGISTRY
 
-from b2b_basicsr.checks import blur2blur_check, kernel_wizard_check
+from b2b_basicsr.checks import blur2blur_check, deblur_check, kernel_wizard_check
 from b2b_basicsr.checks.data_check import check_dataset
 from b2b_basicsr.checks.device_check import check_device
 from b2b_basicsr.checks.late_errors import end_late_errors_in_one_line
@@ -20,6 +20,7 @@ from b2b_basicsr.errors import UserError
 
 _MODELS = {
     'Blur2BlurModel': (blur2blur_check.check_blur2blur, blur2blur_check.NETWORKS),
+    'DeblurModel': (deblur_check.check_deblur, deblur_check.NETWORKS),
     'KernelWizardModel': (kernel_wizard_check.check_kernel_wizard, kernel_wizard_check.NETWORKS),
 }
 _TOP_LEVEL = (

@@ -14,15 +14,16 @@ from torch import nn
 from b2b_basicsr.checks.registered import construct, registered
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.vgg_weights import vgg_features
-from b2b_basicsr.models.lr_scheduler import LinearDecayLR
+from b2b_basicsr.models.lr_scheduler import SCHEDULERS
 from b2b_basicsr.models.training_options import LoggerOptions
 
 _SCHEDULERS = {
-    'LinearDecayLR': LinearDecayLR,
+    **SCHEDULERS,
     'MultiStepLR': MultiStepRestartLR,
     'MultiStepRestartLR': MultiStepRestartLR,
     'CosineAnnealingRestartLR': CosineAnnealingRestartLR,
 }
+_ADAM: Mapping[str, type[torch.optim.Optimizer]] = {'Adam': torch.optim.Adam}
 
 
 def check_logger(opt: Mapping[str, Any]) -> None:
@@ -36,27 +37,43 @@ def check_logger(opt: Mapping[str, Any]) -> None:
         raise UserError('logger:wandb:project: wandb is not installed; pip install wandb, or set it to ~')
 
 
-def check_optimisation(opt: Mapping[str, Any], optimizers: Sequence[str]) -> None:
+def check_optimisation(
+    opt: Mapping[str, Any],
+    optimizers: Sequence[str],
+    known: Mapping[str, type[torch.optim.Optimizer]] = _ADAM,
+) -> None:
     """Builds optimisers and schedules over nothing.
 
+    Args:
+        opt: the parsed option file.
+        optimizers: ``train``'s sections of them.
+        known: ``type`` of those sections -> optimiser; BasicSR has Adam alone.
+
     Raises:
-        UserError: if BasicSR cannot build one.
+        UserError: if one cannot be built, or a schedule of periods ends before the training does.
     """
     optimizer = None
     for name in optimizers:
         section = dict(opt['train'][name])
         kind = section.pop('type')
-        if kind != 'Adam':
-            raise UserError(f'train:{name}:type: {kind!r}; BasicSR knows Adam')
-        optimizer = construct(torch.optim.Adam, f'train:{name}', {'params': [nn.Parameter(torch.zeros(1))], **section})
+        if kind not in known:
+            whose = 'BasicSR' if known is _ADAM else opt['model_type']
+            raise UserError(f'train:{name}:type: {kind!r}; {whose} knows {", ".join(known)}')
+        optimizer = construct(known[kind], f'train:{name}', {'params': [nn.Parameter(torch.zeros(1))], **section})
     section = dict(opt['train']['scheduler'])
     name = section.pop('type')
     if name not in _SCHEDULERS:
         raise UserError(f'train:scheduler:type: {name!r} is unknown; known are {", ".join(_SCHEDULERS)}')
     scheduler = _SCHEDULERS[name]
-    if scheduler is LinearDecayLR:
+    if name in SCHEDULERS:
         section['total_iter'] = opt['train']['total_iter']
-    construct(scheduler, 'train:scheduler', {'optimizer': optimizer, **section})
+    built = construct(scheduler, 'train:scheduler', {'optimizer': optimizer, **section})
+    # BasicSR's dies of it, at the first iteration beyond.
+    if isinstance(built, CosineAnnealingRestartLR) and sum(built.periods) < opt['train']['total_iter'] - 1:
+        raise UserError(
+            f'train:scheduler:periods: they last {sum(built.periods)} iterations, fewer than total_iter, '
+            f'{opt["train"]["total_iter"]}'
+        )
 
 
 def check_loss(opt: Mapping[str, Any], name: str) -> None:
@@ -77,3 +94,27 @@ def check_loss(opt: Mapping[str, Any], name: str) -> None:
     loss = construct(kind, f'train:{name}', arguments)
     if hasattr(loss, 'gan_type') != (name == 'gan_opt'):
         raise UserError(f'train:{name}:type: {section["type"]} is no {"GAN" if name == "gan_opt" else "content"} loss')
+
+
+def check_sides(opt: Mapping[str, Any], name: str, sides: Sequence[int]) -> None:
+    """Compares the translator's outputs with what one of ``train``'s losses can see, if it says so.
+
+    Args:
+        opt: the parsed option file; the loss is known to be right otherwise.
+        name: of the loss's section.
+        sides: the shorter side of each output.
+
+    Raises:
+        UserError: if an output is too small.
+    """
+    section = opt['train'].get(name)
+    if section is None or not sides:
+        return
+    kind = registered(LOSS_REGISTRY, f'train:{name}', section['type'])
+    if hasattr(kind, 'smallest_side'):
+        needed = kind.smallest_side(**{key: value for key, value in section.items() if key != 'type'})
+        if min(sides) < needed:
+            raise UserError(
+                f'train:{name}: {section["type"]} needs pictures of {needed} pixels at least, and the smallest that '
+                f'network_g makes of gt_size has {min(sides)}; take a larger gt_size'
+            )

@@ -41,8 +41,9 @@ def check_validation(opt: dict[str, Any], options: type[ValOptions], baseline: s
 
 
 def _check_metric(key: str, section: Mapping[str, Any]) -> None:
-    """BasicSR's metrics swallow unknown keys and die of missing ones at the first validation."""
-    parameters = inspect.signature(registered(METRIC_REGISTRY, key, section['type'])).parameters
+    """Metrics swallow unknown keys, and die of missing keys and weights at the first validation."""
+    metric = registered(METRIC_REGISTRY, key, section['type'])
+    parameters = inspect.signature(metric).parameters
     known = [name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
     for name in section:
         if name not in (*known, 'type', 'better'):
@@ -51,6 +52,12 @@ def _check_metric(key: str, section: Mapping[str, Any]) -> None:
         missing = parameters[name].default is inspect.Parameter.empty and name not in ('img', 'img2', *section)
         if missing:
             raise UserError(f'{key}:{name}: missing; {section["type"]} needs it')
+    check = getattr(metric, 'check', None)
+    if check is not None:
+        try:
+            check(**{name: value for name, value in section.items() if name not in ('type', 'better')})
+        except UserError as error:
+            raise UserError(f'{key}: {error}') from None
 
 
 def _check_best(opt: Mapping[str, Any], best: str, scores: Scores, has_baseline: bool) -> None:

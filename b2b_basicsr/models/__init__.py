@@ -4,7 +4,8 @@
 import basicsr  # noqa: F401
 
 from b2b_basicsr.models.blur2blur_model import Blur2BlurModel
+from b2b_basicsr.models.deblur_model import DeblurModel
 from b2b_basicsr.models.kernel_wizard_model import KernelWizardModel
-from b2b_basicsr.models.lr_scheduler import LinearDecayLR
+from b2b_basicsr.models.lr_scheduler import ConstantCosineLR, LinearDecayLR
 
-__all__ = ['Blur2BlurModel', 'KernelWizardModel', 'LinearDecayLR']
+__all__ = ['Blur2BlurModel', 'ConstantCosineLR', 'DeblurModel', 'KernelWizardModel', 'LinearDecayLR']

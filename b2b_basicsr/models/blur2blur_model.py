@@ -14,21 +14,22 @@ from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils import get_root_logger, imwrite, tensor2img
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.gradient_penalty import gradient_penalty
 from b2b_basicsr.losses.vgg_weights import vgg_weights
-from b2b_basicsr.models.blur2blur_options import Blur2BlurValOptions, frozen_sections
+from b2b_basicsr.models.blur2blur_options import frozen_sections
 from b2b_basicsr.models.centre_crop import centre_crop
 from b2b_basicsr.models.frozen_network import frozen_network
 from b2b_basicsr.models.lr_scheduler import Schedules
+from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
 from b2b_basicsr.models.picture_names import PictureNames
 from b2b_basicsr.models.picture_scores import ScoredPicture
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
+from b2b_basicsr.models.val_options import RestorationValOptions
 from b2b_basicsr.models.validation_record import ValidationRecord
 from b2b_basicsr.tiling import apply_tiled
 
@@ -53,7 +54,7 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
     """
 
     frozen_networks = ('network_k', 'network_deblur')
-    val_settings: Blur2BlurValOptions
+    val_settings: RestorationValOptions
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
@@ -129,18 +130,7 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
     def _translate(self, picture: Tensor) -> list[Tensor]:
         """G's outputs from the smallest to the full size; one or three."""
         with self._autocast():
-            outputs = self.net_g(picture)
-        return [output.float() for output in (outputs if isinstance(outputs, list | tuple) else [outputs])]
-
-    @staticmethod
-    def _resized(picture: Tensor, like: list[Tensor]) -> list[Tensor]:
-        """A picture at each output's size: bilinear without antialiasing, each straight from the full one."""
-        return [
-            picture
-            if picture.shape[-2:] == other.shape[-2:]
-            else F.interpolate(picture, other.shape[-2:], mode='bilinear', align_corners=False)
-            for other in like
-        ]
+            return as_scales(self.net_g(picture))
 
     def _judge(self, pictures: list[Tensor]) -> list[Tensor]:
         with self._autocast():
@@ -170,7 +160,7 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
         self.net_d.requires_grad_(True)
         self.optimizer_d.zero_grad(set_to_none=True)
         fakes = [output.detach() for output in outputs]
-        real_scores, fake_scores = self._judge(self._resized(self.known, fakes)), self._judge(fakes)
+        real_scores, fake_scores = self._judge(resized_like(self.known, fakes)), self._judge(fakes)
         losses['l_d_real'] = self._gan_loss(real_scores, True, is_disc=True)
         losses['l_d_fake'] = self._gan_loss(fake_scores, False, is_disc=True)
         losses['out_d_real'] = torch.stack([score.detach().mean() for score in real_scores]).mean()
@@ -188,25 +178,18 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
         self.optimizer_g.zero_grad(set_to_none=True)
         losses['l_g_gan'] = self._gan_loss(self._judge(outputs), True, is_disc=False)
         total = losses['l_g_gan']
-        targets = self._resized(self.lq, outputs)
+        targets = resized_like(self.lq, outputs)
         for name, criterion in self.content_losses.items():
-            terms = [self._content(criterion, output, target) for output, target in zip(outputs, targets, strict=True)]
-            losses[name] = torch.stack(terms).sum()
+            with self._autocast():
+                losses[name] = summed_loss(criterion, outputs, targets)
             total = total + losses[name]
         total.backward()
         self.optimizer_g.step()
 
-    def _content(self, criterion: nn.Module, output: Tensor, target: Tensor) -> Tensor:
-        with self._autocast():
-            value = criterion(output, target)
-        # BasicSR's PerceptualLoss gives the content and the style term, either of them None.
-        terms = [term for term in (value if isinstance(value, tuple) else (value,)) if term is not None]
-        return torch.stack([term.float() for term in terms]).sum()
-
     # ------------------------------------------------------------------------------------------------ validation
 
     def _init_validation_settings(self) -> None:
-        settings = Blur2BlurValOptions.from_options('val', self.opt['val'])
+        settings = RestorationValOptions.from_options('val', self.opt['val'])
         self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}))
         self._direct_scores: dict[tuple[str, int], dict[str, float]] = {}
         self._picture_names: dict[str, PictureNames] = {}
@@ -218,15 +201,13 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
         results = []
         if translate:
             net_g = self.net_g_ema if hasattr(self, 'net_g_ema') else self.net_g
-            outputs = net_g(picture)
-            picture = outputs[-1] if isinstance(outputs, list | tuple) else outputs
+            picture = as_scales(net_g(picture))[-1]
             results.append(picture)
         if self.net_deblur is not None:
-            deblurred = self.net_deblur(picture)
-            results.append(deblurred[-1] if isinstance(deblurred, list | tuple) else deblurred)
+            results.append(as_scales(self.net_deblur(picture))[-1])
         elif translate:
             results.append(picture)
-        return tuple(result.float() for result in results)
+        return tuple(results)
 
     def _run(self, picture: Tensor, translate: bool) -> tuple[Tensor, ...]:
         with torch.no_grad(), self._autocast():

@@ -15,9 +15,7 @@ from b2b_basicsr.models.training_options import (
     TypedSection,
     WeightOptions,
 )
-from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.options.section import Flag, Whole
-from b2b_basicsr.tiling import DEFAULT_OVERLAP, tile_starts
 
 
 class TrainOptions(BaseTrainOptions):
@@ -42,24 +40,6 @@ class TrainOptions(BaseTrainOptions):
             )
         if self.scheduler.start is not None and self.scheduler.start >= self.total_iter:
             raise ValueError(f'scheduler:start ({self.scheduler.start}) is not before total_iter ({self.total_iter})')
-        return self
-
-
-class Blur2BlurValOptions(ValOptions):
-    """``val``."""
-
-    suffix: str | None = None
-    tile: Annotated[Whole, Field(ge=64)] | None = None
-    tile_overlap: Count = DEFAULT_OVERLAP
-    tb_pictures: Count = 4
-
-    @model_validator(mode='after')
-    def _fits(self) -> Self:
-        if self.tile is not None:
-            try:
-                tile_starts(self.tile, self.tile, self.tile_overlap)
-            except ValueError as cause:
-                raise ValueError(f'tile_overlap: {cause}') from None
         return self
 
 

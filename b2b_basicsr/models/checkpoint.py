@@ -16,20 +16,15 @@ from b2b_basicsr.errors import UserError
 PLAIN = 'the file itself'
 
 
-def read_state_dict(option_key: str, path: str, param_key: str | None) -> tuple[dict[str, Tensor], str]:
-    """A network's weights from a file.
+def read_checkpoint(option_key: str, path: str) -> Mapping[Any, Any]:
+    """The whole content of a checkpoint file, its tensors on the CPU.
 
     Args:
         option_key: the key that names the file, for messages.
-        path: a ``.pth`` file, of BasicSR's layout or a plain state dict.
-        param_key: ``params`` or ``params_ema``; where the file has only the other of ``params``, that is taken, as in
-            BasicSR. A file without either is taken as a plain state dict.
-
-    Returns:
-        The weights, without ``module.`` prefixes, and the name of the part that they come from.
+        path: a ``.pth`` file.
 
     Raises:
-        UserError: if the file is missing, is not readable without running code from it, or holds no weights.
+        UserError: if the file is missing, is not readable without running code from it, or holds no mapping.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -43,9 +38,28 @@ def read_state_dict(option_key: str, path: str, param_key: str | None) -> tuple[
         ) from cause
     if not isinstance(content, Mapping):
         raise UserError(f'{option_key}: {str(path)!r} holds a {type(content).__name__}, no weights')
+    return content
+
+
+def read_state_dict(option_key: str, path: str, param_key: str | None) -> tuple[dict[str, Tensor], str]:
+    """A network's weights from a file.
+
+    Args:
+        option_key: the key that names the file, for messages.
+        path: a ``.pth`` file, of BasicSR's layout or a plain state dict.
+        param_key: ``params`` or ``params_ema``; where the file has only the other of the two, that is taken. A file
+            without either is taken as a plain state dict.
+
+    Returns:
+        The weights, without ``module.`` prefixes, and the name of the part that they come from.
+
+    Raises:
+        UserError: if the file is missing, is not readable without running code from it, or holds no weights.
+    """
+    content = read_checkpoint(option_key, path)
     part, state = PLAIN, content
-    fall_back = 'params' if param_key in (None, 'params', 'params_ema') else None
-    for candidate in (param_key, fall_back):
+    fall_backs = ('params', 'params_ema') if param_key in (None, 'params', 'params_ema') else ()
+    for candidate in (param_key, *fall_backs):
         if candidate is not None and isinstance(content.get(candidate), Mapping):
             part, state = candidate, content[candidate]
             break

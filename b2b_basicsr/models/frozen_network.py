@@ -14,6 +14,11 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.checkpoint import load_weights
 
 
+def has_weights_of_its_own(net: nn.Module) -> bool:
+    """Whether a network comes with trained weights when it is built, as ``SpandrelNet`` does from its ``path``."""
+    return bool(getattr(net, 'carries_weights', False))
+
+
 def frozen_network(
     opt: Mapping[str, Any],
     section: str,
@@ -34,8 +39,9 @@ def frozen_network(
     label, paths = section.removeprefix('network_'), opt.get('path') or {}
     key = f'path:pretrain_{section}'
     path = paths.get(f'pretrain_{section}')
-    if path is None:
-        raise UserError(f'{key}: missing; {section} is frozen, and useless without its weights')
     net: nn.Module = build_network(deepcopy(dict(opt[section])))
-    load_weights(net, key, path, paths.get(f'strict_load_{label}', True), paths.get(f'param_key_{label}', 'params'))
+    if path is not None:
+        load_weights(net, key, path, paths.get(f'strict_load_{label}', True), paths.get(f'param_key_{label}', 'params'))
+    elif not has_weights_of_its_own(net):
+        raise UserError(f'{key}: missing; {section} is frozen, and useless without its weights')
     return net.to(memory_format=memory_format).to(device).eval().requires_grad_(False)

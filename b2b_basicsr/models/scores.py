@@ -33,11 +33,12 @@ class Scores:
         self._options = {
             name: {key: value for key, value in section.items() if key != 'better'} for name, section in metrics.items()
         }
-        self._better = {name: str(section.get('better', 'higher')) for name, section in metrics.items()}
-        signatures = {
-            name: inspect.signature(METRIC_REGISTRY.get(section['type'])).parameters
+        functions = {name: METRIC_REGISTRY.get(section['type']) for name, section in metrics.items()}
+        self._better = {
+            name: str(section.get('better') or getattr(functions[name], 'better', 'higher'))
             for name, section in metrics.items()
         }
+        signatures = {name: inspect.signature(function).parameters for name, function in functions.items()}
         self._needs_gt = {name for name, parameters in signatures.items() if 'img2' in parameters}
         psnr = [name for name, section in metrics.items() if section['type'] in ('calculate_psnr', 'calculate_psnr_pt')]
         self._gains = {name: GAIN if place == 0 else f'{GAIN}_{name}' for place, name in enumerate(psnr)}
@@ -82,5 +83,5 @@ class Scores:
         return name in self._gains.values() or name.removesuffix(self._baseline) in self._needs_gt
 
     def better(self, name: str) -> str:
-        """``higher`` or ``lower``, as the entry says; a gain is better higher."""
+        """``higher`` or ``lower``, as the entry or else the metric itself says; a gain is better higher."""
         return self._better.get(name.removesuffix(self._baseline), 'higher')

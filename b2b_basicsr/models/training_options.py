@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from b2b_basicsr.models.lr_scheduler import SCHEDULERS
 from b2b_basicsr.options.section import Flag, Number, OptionSection, Whole
 
 Positive = Annotated[Number, Field(gt=0)]
@@ -30,14 +31,15 @@ class OptimizerOptions(TypedSection):
 
 
 class SchedulerOptions(TypedSection):
-    """``train: scheduler``: BasicSR's, or ``LinearDecayLR``."""
+    """``train: scheduler``: BasicSR's, or one of ours, which need ``start``."""
 
     start: Count | None = None
+    eta_min: Annotated[Number, Field(ge=0)] | None = None
 
     @model_validator(mode='after')
     def _start_of_decay(self) -> Self:
-        if self.type == 'LinearDecayLR' and self.start is None:
-            raise ValueError('LinearDecayLR needs start: the last iteration at the full learning rate')
+        if self.type in SCHEDULERS and self.start is None:
+            raise ValueError(f'{self.type} needs start: the last iteration at the full learning rate')
         return self
 
 

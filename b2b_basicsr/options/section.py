@@ -72,7 +72,8 @@ class OptionSection(BaseModel):
         message = first['msg'].removeprefix('Value error, ')
         if first['type'] == 'tuple_type':
             message = 'must be two numbers, as [1, 2]'
-        if not first['loc']:
+        of_a_section = first['type'] == 'value_error' and isinstance(first['input'], Mapping)
+        if not first['loc'] or of_a_section:
             return f'{key}: {message}'
         if isinstance(first['input'], str) and 'number' in message:
             message += ' (YAML reads 1e-4 as text: write 0.0001 or !!float 1e-4)'

@@ -9,7 +9,17 @@ from b2b_basicsr import archs
 
 
 @pytest.mark.parametrize(
-    'name', ['KernelWizard', 'MIMOUNet', 'MIMOUNetPlus', 'NAFNet', 'NAFNetLocal', 'PatchGANDiscriminator', 'Restormer']
+    'name',
+    [
+        'KernelWizard',
+        'MIMOUNet',
+        'MIMOUNetPlus',
+        'NAFNet',
+        'NAFNetLocal',
+        'PatchGANDiscriminator',
+        'Restormer',
+        'SpandrelNet',
+    ],
 )
 def test_registered(name: str) -> None:
     assert ARCH_REGISTRY.get(name) is getattr(archs, name)

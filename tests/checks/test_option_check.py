@@ -353,29 +353,31 @@ def test_other_peoples_option_files_are_left_alone(
 def test_shipped_option_files_are_known_to_the_schema(tmp_path: Path) -> None:
     """Every key of every shipped file passes; what is missing here is the data that they name."""
     from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
-    from b2b_basicsr.models.blur2blur_options import Blur2BlurValOptions, PathOptions, TrainOptions
+    from b2b_basicsr.models.blur2blur_options import PathOptions, TrainOptions
+    from b2b_basicsr.models.deblur_options import DeblurTrainOptions
     from b2b_basicsr.models.kernel_wizard_options import KernelTrainOptions
     from b2b_basicsr.models.training_options import BasePathOptions
-    from b2b_basicsr.models.val_options import ValOptions
+    from b2b_basicsr.models.val_options import RestorationValOptions, ValOptions
     from b2b_basicsr.shipped_options import shipped_option_files
 
     seen = set()
     for file in shipped_option_files():
         opt = yaml.safe_load(_plain_floats(file))
         kind = opt['model_type']
-        if kind not in ('Blur2BlurModel', 'KernelWizardModel'):
+        if kind not in ('Blur2BlurModel', 'DeblurModel', 'KernelWizardModel'):
             continue
         seen.add((kind, 'train' in opt))
         (PathOptions if kind == 'Blur2BlurModel' else BasePathOptions).from_options('path', opt['path'])
-        (Blur2BlurValOptions if kind == 'Blur2BlurModel' else ValOptions).from_options('val', opt['val'])
+        (ValOptions if kind == 'KernelWizardModel' else RestorationValOptions).from_options('val', opt['val'])
         if 'train' not in opt:
             continue
         if kind == 'Blur2BlurModel':
             TrainOptions.from_options('train', opt['train'])
             UnpairedBlurOptions.from_options('datasets:train', opt['datasets']['train'])
         else:
-            KernelTrainOptions.from_options('train', opt['train'])
-    assert seen == {('Blur2BlurModel', True), ('Blur2BlurModel', False), ('KernelWizardModel', True)}
+            (DeblurTrainOptions if kind == 'DeblurModel' else KernelTrainOptions).from_options('train', opt['train'])
+    trained = {('Blur2BlurModel', True), ('DeblurModel', True), ('KernelWizardModel', True)}
+    assert seen == {*trained, ('Blur2BlurModel', False)}
 
 
 def _plain_floats(file: Path) -> str:

@@ -10,6 +10,7 @@ from basicsr.models import build_model
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models import Blur2BlurModel
+from b2b_basicsr.models.output_scales import resized_like
 
 Options = dict[str, Any]
 Batch = Callable[..., dict[str, torch.Tensor]]
@@ -75,7 +76,7 @@ def test_content_losses_are_summed_over_scales(options: Options, batch: Batch) -
     sample = batch(0)
     with torch.no_grad():
         outputs = model._translate(sample['lq'])
-        wanted = sum(model.cri_pix(o, t) for o, t in zip(outputs, model._resized(sample['lq'], outputs), strict=True))
+        wanted = sum(model.cri_pix(o, t) for o, t in zip(outputs, resized_like(sample['lq'], outputs), strict=True))
     assert len(outputs) == 3
     assert _step(model, sample, 1)['l_g_pix'] == pytest.approx(float(wanted), rel=1e-5)
 

@@ -11,6 +11,7 @@ import torch
 
 from b2b_basicsr.archs import KernelWizard
 from b2b_basicsr.models import Blur2BlurModel
+from b2b_basicsr.models.output_scales import resized_like
 from tests.golden_recipe import GOLDEN_DIR, assert_golden, fill_weights, golden_input, load_golden, relative_error
 
 TOLERANCES = (2e-4, 1e-2, 2e-2)
@@ -90,7 +91,7 @@ def test_pyramid_of_b_is_bilinear_without_antialiasing() -> None:
     outputs = [torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 8, 8)]
     picture[0, 0, 1, 1] = 4.0  # of the four pixels about (1.5, 1.5)
     picture[0, 0, 0, 0] = 100.0  # seen by antialiasing alone
-    quarter, half, full = Blur2BlurModel._resized(picture, outputs)
+    quarter, half, full = resized_like(picture, outputs)
     assert quarter[0, 0, 0, 0] == 1.0
     assert half[0, 0, 0, 0] == 26.0
     assert full is picture

@@ -1,0 +1,61 @@
+"""LPIPS as a content loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from basicsr.utils.registry import LOSS_REGISTRY
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.losses.lpips_network import SMALLEST_SIDE, lpips_network
+
+
+@LOSS_REGISTRY.register()
+class LPIPSLoss(nn.Module):
+    """Learned perceptual distance of two pictures, averaged over the batch. Zhang et al., CVPR 2018.
+
+    The lpips package's network, version 0.1, frozen. Its ImageNet weights are torchvision's, from torch's download
+    folder or downloaded (VGG16: 528 MB, AlexNet: 233 MB, SqueezeNet: 5 MB).
+
+    Args:
+        loss_weight: factor of the whole.
+        net: ``vgg``, which the authors recommend as a loss, ``alex`` or ``squeeze``.
+
+    Raises:
+        UserError: ``net`` is unknown, or its weights can neither be found nor downloaded.
+    """
+
+    def __init__(self, loss_weight: float = 1.0, net: str = 'vgg') -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        self.net = net
+        self.lpips = lpips_network(net)
+
+    @staticmethod
+    def smallest_side(net: str = 'vgg', **others: Any) -> int:
+        """Pixels that the shorter side of a picture must have for a loss of these arguments."""
+        return SMALLEST_SIDE[net]
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in eval mode: the package's linear layers have dropout."""
+        return super().train(False)
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Compares two pictures [n, 3, h, w], RGB in [0, 1]; a scalar, the lower the better.
+
+        No gradient flows to the target.
+
+        Raises:
+            UserError: the pictures are smaller than the network's layers can see. (A translator of three scales gives
+                one of a quarter of ``gt_size``.)
+        """
+        smallest = self.smallest_side(self.net)
+        if min(pred.shape[-2:]) < smallest:
+            raise UserError(
+                f'LPIPSLoss: net {self.net} needs pictures of {smallest}x{smallest} at least, but got '
+                f'{pred.shape[-1]}x{pred.shape[-2]}; take a larger gt_size'
+            )
+        distance: Tensor = self.lpips(pred, target.detach(), normalize=True)
+        return self.loss_weight * distance.mean()

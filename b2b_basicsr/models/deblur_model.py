@@ -1,0 +1,213 @@
+"""Training and validation of a deblurring network on pairs, on BasicSR's model for them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from basicsr.models.sr_model import SRModel
+from basicsr.utils import get_root_logger, imwrite, tensor2img
+from basicsr.utils.registry import MODEL_REGISTRY
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.losses.vgg_weights import vgg_weights
+from b2b_basicsr.models.centre_crop import centre_crop
+from b2b_basicsr.models.deblur_options import DeblurTrainOptions
+from b2b_basicsr.models.lr_scheduler import Schedules
+from b2b_basicsr.models.mixup import mixed
+from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
+from b2b_basicsr.models.picture_names import PictureNames
+from b2b_basicsr.models.picture_scores import ScoredPicture
+from b2b_basicsr.models.placement import Placement
+from b2b_basicsr.models.progressive_patches import cut_to_stage, stage_at
+from b2b_basicsr.models.scores import Scores
+from b2b_basicsr.models.val_options import RestorationValOptions
+from b2b_basicsr.models.validation_record import ValidationRecord
+from b2b_basicsr.tiling import apply_tiled
+
+BLURRY = '_blurry'
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {'Adam': torch.optim.Adam, 'AdamW': torch.optim.AdamW}
+
+
+@MODEL_REGISTRY.register()
+class DeblurModel(Placement, Schedules, ValidationRecord, SRModel):
+    """Trains a deblurring network on pairs: what BasicSR's ``SRModel`` does, and what the published ones need.
+
+    AdamW; gradients clipped by their norm (``max_grad_norm``); patches that grow and batches that shrink
+    (``progressive_patches``); mixed pairs (``mixup_opt``). Losses of a network with outputs of several sizes are added
+    up over them, each against the sharp picture at that size; the last output is the result.
+
+    A batch is any of BasicSR's paired sets: ``lq`` the blurry picture, ``gt`` its sharp twin.
+
+    Validation scores the deblurred picture: ``psnr``, beside ``psnr_blurry``, the blurry picture's own, and their
+    difference, ``gain``. Without ground truth it has the metrics that need none.
+
+    Args:
+        opt: a parsed option file of ``model_type: DeblurModel``; its keys stand in ``options/deblur_gopro_*.yml``.
+
+    Raises:
+        UserError: if weights belong to another network, or an option is wrong.
+    """
+
+    frozen_networks = ()
+    val_settings: RestorationValOptions
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        super().__init__(opt)
+        if opt.get('val'):
+            settings = RestorationValOptions.from_options('val', self.opt['val'])
+            self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}, baseline=BLURRY))
+            self._blurry_scores: dict[tuple[str, int], dict[str, float]] = {}
+            self._picture_names: dict[str, PictureNames] = {}
+
+    # ------------------------------------------------------------------------------------------------ training
+
+    def init_training_settings(self) -> None:
+        """EMA, losses, optimiser and schedule, by BasicSR; VGG's weights from where the option says."""
+        self.train_settings = DeblurTrainOptions.from_options('train', self.opt['train'])
+        with vgg_weights(self.train_settings.vgg_weights):
+            super().init_training_settings()
+        if hasattr(self, 'net_g_ema'):
+            self.net_g_ema.to(memory_format=self._memory_format)
+        criteria = {'l_pix': self.cri_pix, 'l_percep': self.cri_perceptual}
+        self.losses: dict[str, nn.Module] = {name: criterion for name, criterion in criteria.items() if criterion}
+        for criterion in self.losses.values():
+            criterion.to(memory_format=self._memory_format)
+        first = 1
+        for stage in self.train_settings.progressive_patches:
+            get_root_logger().info(
+                f'From iteration {first} on: patches of {stage.gt_size} pixels, batches of {stage.batch_size_per_gpu}.'
+            )
+            first += stage.iterations
+
+    def get_optimizer(self, optim_type: str, params: Any, lr: float, **kwargs: Any) -> torch.optim.Optimizer:
+        """One of :data:`OPTIMIZERS`.
+
+        Raises:
+            UserError: if it is another.
+        """
+        if optim_type not in OPTIMIZERS:
+            raise UserError(f'train:optim_g:type: {optim_type!r}; DeblurModel knows {", ".join(OPTIMIZERS)}')
+        return OPTIMIZERS[optim_type](params, lr=lr, **kwargs)  # type: ignore[call-arg]
+
+    def feed_data(self, data: Mapping[str, Any]) -> None:
+        """Takes a batch: ``lq`` blurry and, but for a test without ground truth, ``gt`` sharp, [n, 3, h, w] in [0, 1].
+
+        Raises:
+            UserError: if there is no ``gt`` to train with.
+        """
+        self.lq = self._to_device(data['lq'])
+        if 'gt' in data:
+            self.gt = self._to_device(data['gt'])
+
+    def _training_pair(self, current_iter: int) -> tuple[Tensor, Tensor]:
+        """The batch, cut to the stage's size and mixed, as the options say."""
+        if not hasattr(self, 'gt'):
+            raise UserError('datasets:train: a deblurrer needs pairs: a data set with dataroot_lq and dataroot_gt')
+        pair = [self.lq, self.gt]
+        settings = self.train_settings
+        if settings.progressive_patches:
+            pair = cut_to_stage(pair, stage_at(settings.progressive_patches, current_iter), self.generator)
+        if settings.mixup_opt is not None:
+            pair = mixed(pair, settings.mixup_opt, self.generator)
+        lq, gt = (picture.contiguous(memory_format=self._memory_format) for picture in pair)
+        return lq, gt
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        """One step."""
+        self.lq, self.gt = self._training_pair(current_iter)
+        self.optimizer_g.zero_grad(set_to_none=True)
+        with self._autocast():
+            outputs = as_scales(self.net_g(self.lq))
+            targets = resized_like(self.gt, outputs)
+            losses = OrderedDict(
+                (name, summed_loss(criterion, outputs, targets)) for name, criterion in self.losses.items()
+            )
+        self.output = outputs[-1].detach()
+        torch.stack(list(losses.values())).sum().backward()
+        if self.train_settings.max_grad_norm is not None:
+            parameters = self.optimizer_g.param_groups[0]['params']
+            losses['grad_norm'] = nn.utils.clip_grad_norm_(parameters, self.train_settings.max_grad_norm)
+        self.optimizer_g.step()
+        if self.ema_decay > 0:
+            self.model_ema(decay=self.ema_decay)
+        self.log_dict = self.reduce_loss_dict(losses)
+
+    # ------------------------------------------------------------------------------------------------ validation
+
+    def _deblur(self, picture: Tensor) -> tuple[Tensor]:
+        net = self.net_g_ema if hasattr(self, 'net_g_ema') else self.net_g
+        return (as_scales(net(picture))[-1],)
+
+    def test(self) -> None:
+        """Deblurs ``lq``, by the EMA where there is one: sets ``output``."""
+        self.net_g.eval()
+        with torch.no_grad(), self._autocast():
+            tile = self.val_settings.tile
+            if tile is None:
+                (self.output,) = self._deblur(self.lq)
+            else:
+                (self.output,) = apply_tiled(self._deblur, self.lq, tile, self.val_settings.tile_overlap)
+        self.net_g.train(self.is_train)
+
+    def _feed_validation(self, data: Mapping[str, Any]) -> Tensor | None:
+        """Takes one picture, cropped about its centre where ``val: crop`` says so; gives the ground truth."""
+        self.__dict__.pop('gt', None)
+        self.feed_data(data)
+        gt: Tensor | None = self.__dict__.pop('gt', None)
+        crop = self.val_settings.crop
+        if crop is not None:
+            self.lq, gt = centre_crop(self.lq, crop), None if gt is None else centre_crop(gt, crop)
+        return gt
+
+    def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
+        """Scores every picture of a set: deblurred, blurry and gain; saves and logs what the options ask for."""
+        dataset = dataloader.dataset
+        dataset_name = dataset.opt['name']
+        current_iter = self._last_trained(current_iter)
+        names = self._picture_names.setdefault(dataset_name, PictureNames(dataset.opt['dataroot_lq']))
+        scored: list[ScoredPicture] = []
+        bar = tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
+        for index, data in enumerate(bar):
+            gt = self._feed_validation(data)
+            self.test()
+            tensors = {'lq': self.lq, 'restored': self.output} | ({} if gt is None else {'gt': gt})
+            pictures = {name: tensor2img([tensor.cpu()]) for name, tensor in tensors.items()}
+            place = (dataset_name, index)
+            if place not in self._blurry_scores:  # the same at every validation
+                self._blurry_scores[place] = self.scores.of(pictures['lq'], pictures.get('gt'))
+            values = self.scores.of(pictures['restored'], pictures.get('gt'))
+            name, files = names.of(data['lq_path'][0]), self._given_files(data)
+            if save_img:
+                files['restored'] = self._picture_file(dataset_name, name, current_iter)
+                imwrite(pictures['restored'], str(files['restored']))
+            scored.append(ScoredPicture(name, self.scores.beside(values, self._blurry_scores[place]), files))
+            if tb_logger is not None and index < self.val_settings.tb_pictures:
+                strip = torch.cat([torch.from_numpy(picture[..., ::-1].copy()) for picture in pictures.values()], dim=1)
+                tb_logger.add_image(
+                    f'{dataset_name}/{name} ({" | ".join(pictures)})', strip, current_iter, dataformats='HWC'
+                )
+        self._record(dataset_name, scored, current_iter, tb_logger)
+
+    def _picture_file(self, dataset_name: str, name: str, current_iter: int | str) -> Path:
+        folder = Path(self.opt['path']['visualization'], dataset_name)
+        if self.is_train:
+            return folder / name / f'{Path(name).name}_{current_iter}.png'
+        return folder / f'{name}_{self.val_settings.suffix or self.opt["name"]}.png'
+
+    def get_current_visuals(self) -> OrderedDict[str, Tensor]:
+        """``lq`` and ``result`` (deblurred) of the last picture, on the CPU."""
+        named = {'lq': self.lq, 'result': self.output}
+        return OrderedDict((name, tensor.detach().cpu()) for name, tensor in named.items())
+
+    # ------------------------------------------------------------------------------------------------ files
+
+    def save(self, epoch: int, current_iter: int) -> None:
+        """The network with its EMA, and the state to resume from."""
+        self._save_net_g(current_iter)
+        self.save_training_state(epoch, current_iter)
