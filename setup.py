@@ -134,6 +134,7 @@ setup(
         'pyyaml',
         'scikit-image',
         'spandrel>=0.4',
+        'tifffile',
         'torch>=2.1',
         'torchvision',
         'tqdm',

@@ -114,20 +114,39 @@ def tiled_bands(
     down, right = _weights(height, tile, overlap), _weights(width, tile, overlap)
     pending: list[Tensor] = []  # what the rows so far have added to rows that are not finished
     for place, (top, row_weight) in enumerate(down):
-        rows = read_rows(top, top + len(row_weight))
-        band: list[Tensor] = []
-        for left, column_weight in right:
-            results = function(rows[..., left : left + len(column_weight)])
-            if not band:
-                band = [one.new_zeros(*one.shape[:-1], width, dtype=torch.float32) for one in results]
-            weight = (row_weight[:, None] * column_weight).to(results[0].device)
-            for blended, one in zip(band, results, strict=True):
-                blended[..., left : left + len(column_weight)] += one * weight
-        for blended, before in zip(band, pending, strict=bool(pending)):
-            blended[..., : before.shape[-2], :] += before
-        end = down[place + 1][0] if place + 1 < len(down) else height
-        yield top, tuple(blended[..., : end - top, :] for blended in band)
-        pending = [blended[..., end - top :, :] for blended in band]
+        finished, pending = _finished_rows(
+            _row_of_tiles(function, read_rows(top, top + len(row_weight)), row_weight, right),
+            pending,
+            (down[place + 1][0] if place + 1 < len(down) else height) - top,
+        )
+        yield top, finished
+        del finished  # else the next band would be made beside it
+
+
+def _row_of_tiles(
+    function: Callable[[Tensor], tuple[Tensor, ...]],
+    rows: Tensor,
+    row_weight: Tensor,
+    columns: list[tuple[int, Tensor]],
+) -> list[Tensor]:
+    """What the tiles of one row add up to, each [n, c', rows, width]."""
+    band: list[Tensor] = []
+    for left, column_weight in columns:
+        results = function(rows[..., left : left + len(column_weight)])
+        if not band:
+            band = [one.new_zeros(*one.shape[:-1], rows.shape[-1], dtype=torch.float32) for one in results]
+        weight = (row_weight[:, None] * column_weight).to(results[0].device)
+        for blended, one in zip(band, results, strict=True):
+            blended[..., left : left + len(column_weight)] += one * weight
+    return band
+
+
+def _finished_rows(band: list[Tensor], pending: list[Tensor], count: int) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+    """The first ``count`` rows of a band, with what the bands before it have added to them; and the others."""
+    for blended, before in zip(band, pending, strict=bool(pending)):
+        blended[..., : before.shape[-2], :] += before
+    # Copies of the others, so that the finished ones may go while they stay.
+    return tuple(one[..., :count, :] for one in band), [one[..., count:, :].clone() for one in band]
 
 
 def apply_tiled(

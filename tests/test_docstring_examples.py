@@ -34,6 +34,8 @@ def test_examples(name: str) -> None:
         'losses.gradient_penalty',
         'losses.random_feature_loss',
         'mmengine_registries',
+        'restore.network_file',
+        'restore.pipeline',
         'tiling',
     ],
 )

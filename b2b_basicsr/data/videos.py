@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
 
+from b2b_basicsr.data.natural_order import natural_order
 from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.data.random_crop import Size
 from b2b_basicsr.errors import UserError
-
-
-def _natural_order(name: str) -> list[tuple[int, str]]:
-    """Sorts ``9.png`` before ``10.png``: runs of digits count as numbers."""
-    return [(int(part), '') if part.isdecimal() else (-1, part) for part in re.split(r'(\d+)', name)]
 
 
 class Videos:
@@ -39,7 +34,7 @@ class Videos:
         for index, name in enumerate(source.names):
             folders.setdefault(str(PurePosixPath(name).parent), []).append(index)
         self._videos = [
-            sorted(frames, key=lambda index: _natural_order(source.names[index]))
+            sorted(frames, key=lambda index: natural_order(source.names[index]))
             for frames in folders.values()
             if len(frames) >= frames_needed
         ]

@@ -8,8 +8,12 @@ from typing import Any
 from b2b_basicsr.errors import UserError
 
 
-def read_option_file(path: str | Path) -> dict[str, Any]:
+def read_option_file(path: str | Path, flag: str = '-opt') -> dict[str, Any]:
     """The options as YAML gives them, without BasicSR's additions.
+
+    Args:
+        path: the file.
+        flag: what it was given as, for messages.
 
     Raises:
         UserError: if the file cannot be read, or holds no options.
@@ -21,13 +25,13 @@ def read_option_file(path: str | Path) -> dict[str, Any]:
         with open(path) as file:
             opt = yaml.load(file, Loader=ordered_yaml()[0])
     except OSError as error:
-        raise UserError(f'{path}: the option file cannot be read ({error.strerror or error}): check -opt') from error
+        raise UserError(f'{path}: the option file cannot be read ({error.strerror or error}): check {flag}') from error
     except UnicodeDecodeError as error:
-        raise UserError(f'{path}: the option file is not a text file: check -opt') from error
+        raise UserError(f'{path}: the option file is not a text file: check {flag}') from error
     except yaml.YAMLError as error:
         raise UserError(_yaml_message(path, error)) from error
     if not isinstance(opt, dict):
-        raise UserError(f'{path}: the option file holds no options (KEY: VALUE lines): check -opt')
+        raise UserError(f'{path}: the option file holds no options (KEY: VALUE lines): check {flag}')
     return opt
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 
+from b2b_basicsr.data.video_opening import open_video, unreadable_video
 from b2b_basicsr.errors import UserError
 
 
@@ -43,11 +44,8 @@ def sample_video(video: Path, name: str, folder: Path, rate: float) -> SampledVi
         UserError: if the file cannot be opened as a video, or not one frame can be decoded.
         OSError: if a frame cannot be written, or a file of its name is there.
     """
-    _refuse_playlist(video, name)
-    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
+    capture = open_video(video, name)
     try:
-        if not capture.isOpened():
-            raise _unreadable(name)
         native = capture.get(cv2.CAP_PROP_FPS)
         step = native / rate if rate > 0 and native > rate else 1.0
         claimed = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
@@ -68,21 +66,5 @@ def sample_video(video: Path, name: str, folder: Path, rate: float) -> SampledVi
     finally:
         capture.release()
     if not taken:
-        raise _unreadable(name)
+        raise unreadable_video(name)
     return SampledVideo(taken, read, claimed)
-
-
-def _unreadable(name: str) -> UserError:
-    return UserError(
-        f'{name}: cannot be read as a video (OpenCV {cv2.__version__}); convert it (ffmpeg -i VIDEO out.mp4) or leave '
-        'it out'
-    )
-
-
-def _refuse_playlist(video: Path, name: str) -> None:
-    """Text is no video, but FFmpeg follows what is written in playlists, to any file or address."""
-    with video.open('rb') as file:
-        start = file.read(512).lstrip(b'\xef\xbb\xbf \t\r\n')
-    text = start.isascii() and b'\0' not in start
-    if not start or text or start.startswith((b'#EXTM3U', b'ffconcat', b'<')):
-        raise UserError(f'{name}: is text or empty, no video; leave it out')

@@ -1,0 +1,175 @@
+"""``b2b restore``: pictures and videos through a translator and a deblurrer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from b2b_basicsr.commands.stop_signals import end_as_by_ctrl_c
+from b2b_basicsr.errors import UserError
+
+_PATH = click.Path(path_type=Path)
+
+
+class _Tile(click.ParamType):
+    name = 'N|auto|none'
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        if value in ('auto', None) or isinstance(value, int):
+            return value
+        if value == 'none':
+            return 0
+        if not value.isdecimal() or not int(value):
+            self.fail(f'{value!r}: give a number of pixels, auto, or none (the whole picture at once)', param, context)
+        return int(value)
+
+
+@click.command(name='restore')
+@click.argument('inputs', nargs=-1, required=True, metavar='IN...')
+@click.option('-o', '--out', type=_PATH, required=True, help='Folder for the results; is made.')
+@click.option('--translator', type=_PATH, help='Checkpoint of the translator G. Without a deblurrer: translate only.')
+@click.option('--deblurrer', type=_PATH, help='Checkpoint of the deblurrer.')
+@click.option('--translator-opt', type=_PATH, help='Option file whose network_g describes the translator.')
+@click.option(
+    '--deblurrer-opt',
+    type=_PATH,
+    help='Option file whose network_deblur, else network_g, describes the deblurrer.',
+)
+@click.option('--direct', is_flag=True, help='Deblur without translation; needs no translator.')
+@click.option('--translated', is_flag=True, help='Write NAME_translated.EXT as well.')
+@click.option(
+    '--compare',
+    'compared',
+    is_flag=True,
+    help='Write NAME_compare.png (of videos: .EXT) as well: input, direct, restored side by side. Takes a second '
+    'pass of the deblurrer.',
+)
+@click.option('--skip-existing', is_flag=True, help='Leave files alone whose results are there.')
+@click.option(
+    '--tile',
+    type=_Tile(),
+    default='auto',
+    show_default=True,
+    help='Side of a tile in pixels; auto: by the memory there is; none: the whole picture at once.',
+)
+@click.option('--overlap', type=click.IntRange(min=0), help='Pixels that neighbouring tiles share.')
+@click.option('--device', help='cpu, cuda, cuda:1, ...  [default: cuda where there is one, else cpu]')
+@click.option(
+    '--quality',
+    type=click.IntRange(1, 100),
+    default=95,
+    show_default=True,
+    help='Of JPEG and lossy WebP, in percent.',
+)
+@click.pass_context
+def restore(
+    context: click.Context,
+    inputs: tuple[str, ...],
+    out: Path,
+    translator: Path | None,
+    deblurrer: Path | None,
+    translator_opt: Path | None,
+    deblurrer_opt: Path | None,
+    direct: bool,
+    translated: bool,
+    compared: bool,
+    skip_existing: bool,
+    tile: int | Literal['auto'],
+    overlap: int | None,
+    device: str | None,
+    quality: int,
+) -> None:
+    """Restore pictures and videos: translate the blur, then deblur.
+
+    IN are files, folders (of any depth) and globs. Results have the same names, in OUT; those that are there are
+    replaced, unless --skip-existing is given. Exit status 1: some files failed, the others are done. torchrun shares
+    the files: torchrun --nproc_per_node 2 -m b2b_basicsr restore IN... (all options alike).
+    """
+    end_as_by_ctrl_c(context)
+    _refuse_contradictions(translator, deblurrer, direct, translated)
+
+    from tqdm import tqdm
+
+    from b2b_basicsr.prepare.write_errors import cannot_write
+    from b2b_basicsr.restore.inputs import find_jobs, said_of_others
+    from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
+    from b2b_basicsr.restore.restore_files import Outcome, RestoreSettings, printable, restore_files
+    from b2b_basicsr.restore.sharing import Meeting, Share
+    from b2b_basicsr.restore.video_file import ffmpeg_is_there
+    from b2b_basicsr.restore.whole_file import clear_leftovers
+
+    def say(line: str) -> None:
+        tqdm.write(f'{process}{line}', file=sys.stderr)
+
+    share = Share.from_environment()
+    process = f'process {share.rank + 1} of {share.processes}: ' if share.processes > 1 else ''
+    first = share.rank == 0
+    found = find_jobs(inputs, out, translated, compared)
+    settings = RestoreSettings(
+        direct=direct,
+        translated=translated,
+        compared=compared,
+        with_direct=compared and not direct and deblurrer is not None,
+        skip_existing=skip_existing,
+        quality=quality,
+    )
+    pipeline = Blur2BlurPipeline.from_files(
+        translator=None if direct else translator,
+        deblurrer=deblurrer,
+        translator_opt=None if direct else translator_opt,
+        deblurrer_opt=deblurrer_opt,
+        device=device or _own_gpu(),
+        tile=tile or None,
+        **({} if overlap is None else {'overlap': overlap}),
+    )
+    meeting = Meeting.join(share)
+
+    mine = share.of(found.jobs)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise cannot_write(out, cause) from cause
+    for folder in {job.result.parent for job in mine}:
+        clear_leftovers(folder)
+    if first and found.others:
+        say(printable(said_of_others(found.others)))
+    if process:
+        say(f'{len(mine)} of {len(found.jobs)} files')
+    if any(job.is_video for job in mine) and not ffmpeg_is_there():
+        say('ffmpeg and ffprobe are not there: OpenCV writes the videos, without sound')
+    outcome = restore_files(mine, pipeline, settings, say, show_bar=os.environ.get('LOCAL_RANK', '0') == '0')
+
+    everything = Outcome()
+    for restored, skipped, failed in meeting.exchange((outcome.restored, outcome.skipped, outcome.failed)):
+        everything.add(Outcome(restored, skipped, [(name, why) for name, why in failed]))
+    if first or not meeting.is_shared:
+        click.echo(f'{"" if meeting.is_shared else process}{everything}')
+    if everything.failed:
+        raise SystemExit(1)
+
+
+def _refuse_contradictions(translator: Path | None, deblurrer: Path | None, direct: bool, translated: bool) -> None:
+    if direct and deblurrer is None:
+        raise UserError('--direct deblurs without translation: give --deblurrer')
+    if direct and translated:
+        raise UserError('--translated: with --direct nothing is translated; leave one of the two out')
+    if translator is None and not direct:
+        raise UserError('--translator is missing; give the checkpoint of G, or --direct to deblur without translation')
+    if translated and deblurrer is None:
+        raise UserError(
+            '--translated: without --deblurrer the result is the translated picture; leave --translated out'
+        )
+
+
+def _own_gpu() -> str | None:
+    """Of several processes on a machine each takes a GPU of its own, while there are enough."""
+    local_rank = os.environ.get('LOCAL_RANK', '')
+    if not local_rank.isdecimal():
+        return None
+    import torch
+
+    return f'cuda:{int(local_rank) % torch.cuda.device_count()}' if torch.cuda.is_available() else None

@@ -1,0 +1,243 @@
+"""Picture files: what of them goes through networks, and what stays as it is."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.restore.tiff_file import write_tiff
+from b2b_basicsr.restore.whole_file import whole_file
+
+DEFAULT_QUALITY = 95
+"""Of JPEG and lossy WebP, in percent."""
+
+Samples = NDArray[Any]
+"""uint8 or uint16."""
+
+_CARRIED = ('exif-data', 'xmp-data', 'iptc-data', 'icc-profile-data')
+_PNG_TEXT = 'png-comment-'
+_STALE = ('orientation', 'exif-ifd0-Orientation', 'jpeg-thumbnail-data')
+"""What libvips makes of ``exif-data`` and writes in its place: the turn has been applied, the thumbnail is blurry."""
+_GREY, _COLOUR = {'b-w', 'grey16'}, {'srgb', 'rgb', 'rgb16'}
+_DEPTHS = {'uchar': np.uint8, 'ushort': np.uint16}
+_XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:\s*=\s*["\']|>)\s*)[2-8](?=\s*["\'<])')
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture as it is shown, with all that its file says of it.
+
+    Args:
+        path: the file.
+        format: by its content: ``jpeg``, ``png``, ``tiff`` or ``webp``.
+        lossless: whether its format, as it was used, keeps every sample.
+        samples: uint8 or uint16 [h, w, 1 to 4]: grey or RGB, the last of an even number being alpha.
+        header: size and metadata, without pixels.
+    """
+
+    path: Path
+    format: str
+    lossless: bool
+    samples: Samples
+    header: pyvips.Image
+
+    def rgb(self) -> Samples:
+        """uint8 or uint16 [h, w, 3], without alpha; grey is given to all three."""
+        if self._colours == 1:
+            return np.repeat(self.samples[..., :1], 3, axis=2)
+        return np.ascontiguousarray(self.samples[..., :3])
+
+    def with_rgb(self, rgb: Samples) -> Samples:
+        """Another picture's colours in the channels of this one.
+
+        Args:
+            rgb: of the size and depth of :meth:`rgb`.
+
+        Returns:
+            As ``samples``: grey where this one is grey (luma, ITU-R BT.601), with this one's alpha untouched.
+        """
+        colours = _luma(rgb) if self._colours == 1 else rgb
+        alpha = self.samples[..., self._colours :]
+        return np.concatenate((colours, alpha), axis=2) if alpha.shape[2] else colours
+
+    @property
+    def _colours(self) -> int:
+        return 1 if self.samples.shape[2] < 3 else 3
+
+
+def read_picture(path: Path) -> PictureFile:
+    """Reads a JPEG, PNG, TIFF or WebP of 8 or 16 bits, grey or RGB, with or without alpha, EXIF orientation applied.
+
+    Palettes become RGB, and fewer than 8 bits become 8.
+
+    Raises:
+        UserError: if it is none of these, truncated, broken, or holds several pictures.
+        OSError: if the file cannot be read.
+    """
+    kind = _format_of(path)
+    try:
+        loaded = _load(path, kind)
+        pages = loaded.get('n-pages') if loaded.get_typeof('n-pages') else 1
+        if pages > 1:
+            raise UserError(f'holds {pages} pictures (pages or an animation); save them one by one')
+        _refuse_other_samples(loaded)
+        if loaded.get_typeof('orientation') and loaded.get('orientation') != 1:
+            loaded = loaded.copy_memory().autorot()
+        samples = loaded.numpy()
+    except pyvips.Error as cause:
+        raise UserError(f'cannot be read as a picture ({_said(cause)}); mend it or leave it out') from cause
+    if samples.ndim == 2:
+        samples = samples[..., None]
+    return PictureFile(path, kind, _is_lossless(path, kind), samples, _with_metadata(pyvips.Image.black(1, 1), loaded))
+
+
+def write_picture(out: Path, samples: Samples, like: PictureFile, quality: int = DEFAULT_QUALITY) -> None:
+    """Writes a picture in the format of another, with its metadata and colour profile; whole or not at all.
+
+    Args:
+        out: the file; replaced if it is there.
+        samples: of the size, depth and channels of ``like``.
+        like: the picture that it was made from.
+        quality: of JPEG (always with full colour resolution) and lossy WebP, in percent.
+
+    Raises:
+        UserError: if the format cannot hold it.
+        OSError: if it cannot be written.
+    """
+    with whole_file(out) as temporary:
+        if like.format == 'tiff':
+            xmp = like.header.get('xmp-data') if like.header.get_typeof('xmp-data') else None
+            write_tiff(temporary, samples, like.path, xmp)
+            return
+        picture = _with_metadata(_as_vips(samples), like.header)
+        save: dict[str, Callable[[], Any]] = {
+            'jpeg': lambda: picture.jpegsave(str(temporary), Q=quality, subsample_mode='off', keep='all'),
+            'png': lambda: picture.pngsave(
+                str(temporary), bitdepth=8 * samples.itemsize, palette=False, compression=6, keep='all'
+            ),
+            'webp': lambda: picture.webpsave(
+                str(temporary), Q=quality, lossless=like.lossless, exact=like.lossless, smart_subsample=True, keep='all'
+            ),
+        }
+        _saved(save[like.format], out)
+
+
+def write_png(out: Path, rgb: Samples) -> None:
+    """Writes a PNG without metadata; whole or not at all.
+
+    Args:
+        out: the file; replaced if it is there.
+        rgb: uint8 or uint16 [h, w, 3].
+
+    Raises:
+        UserError: if PNG cannot hold it.
+        OSError: if it cannot be written.
+    """
+    with whole_file(out) as temporary:
+        _saved(lambda: _as_vips(rgb).pngsave(str(temporary), compression=3), out)
+
+
+def as_8_bits(samples: Samples) -> NDArray[np.uint8]:
+    """Samples of 8 or 16 bits as the nearest of 8 bits."""
+    if samples.dtype == np.uint8:
+        return samples.astype(np.uint8, copy=False)
+    return ((samples.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def _format_of(path: Path) -> str:
+    with path.open('rb') as file:
+        start = file.read(16)
+    if start.startswith(b'\xff\xd8\xff'):
+        return 'jpeg'
+    if start.startswith(b'\x89PNG\r\n\x1a\n'):
+        return 'png'
+    if start.startswith((b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
+        return 'tiff'
+    if start.startswith(b'RIFF') and start[8:12] == b'WEBP':
+        return 'webp'
+    raise UserError('is no JPEG, PNG, TIFF or WebP inside; convert it or leave it out')
+
+
+def _load(path: Path, kind: str) -> pyvips.Image:
+    # by source: libvips takes what stands in brackets at the end of a file name for options
+    source = pyvips.Source.new_from_file(str(path))
+    load: Callable[..., pyvips.Image] = getattr(pyvips.Image, f'{kind}load_source')
+    return load(source, access='sequential', fail_on='error')
+
+
+def _refuse_other_samples(picture: pyvips.Image) -> None:
+    if picture.interpretation == 'cmyk':
+        raise UserError('is a CMYK picture, for print; convert it to RGB by its profile first')
+    grey = picture.interpretation in _GREY and picture.bands in (1, 2)
+    colour = picture.interpretation in _COLOUR and picture.bands in (3, 4)
+    if picture.format not in _DEPTHS or not (grey or colour):
+        raise UserError(
+            f'has {picture.bands} channels of {picture.format} ({picture.interpretation}); grey and RGB of 8 and 16 '
+            'bits can be restored, with or without alpha: convert it'
+        )
+
+
+def _is_lossless(path: Path, kind: str) -> bool:
+    if kind != 'webp':
+        return kind != 'jpeg'
+    with path.open('rb') as file:
+        file.seek(12)
+        while len(start := file.read(8)) == 8:
+            name, size = start[:4], int.from_bytes(start[4:], 'little')
+            if name in (b'VP8 ', b'VP8L'):
+                return name == b'VP8L'
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return False
+
+
+def _with_metadata(picture: pyvips.Image, other: pyvips.Image) -> pyvips.Image:
+    """A picture with the metadata of another, its orientation excepted: that has been applied."""
+    own = picture.copy(xres=other.xres, yres=other.yres)
+    for name in other.get_fields():
+        if name not in _CARRIED and not name.startswith(_PNG_TEXT):
+            continue
+        value = other.get(name)
+        if name == 'xmp-data':
+            value = _XMP_ORIENTATION.sub(rb'\g<1>1', value)
+        own.set_type(other.get_typeof(name), name, value)
+    for name in _STALE:
+        own.remove(name)
+    return own
+
+
+def _as_vips(samples: Samples) -> pyvips.Image:
+    deep = samples.dtype == np.uint16
+    grey = samples.shape[2] < 3
+    interpretation = {(True, True): 'grey16', (True, False): 'b-w', (False, True): 'rgb16', (False, False): 'srgb'}[
+        grey, deep
+    ]
+    return pyvips.Image.new_from_array(np.ascontiguousarray(samples), interpretation=interpretation)
+
+
+def _saved(save: Callable[[], Any], out: Path) -> None:
+    try:
+        save()
+    except pyvips.Error as cause:
+        raise UserError(f'cannot be written to {out} ({_said(cause)})') from cause
+
+
+def _said(cause: pyvips.Error) -> str:
+    """The last line of what libvips said, which is the innermost cause or its consequence."""
+    lines = [line.strip() for line in f'{cause.detail or cause.message}'.splitlines() if line.strip()]
+    return '; '.join(dict.fromkeys(lines)) or 'unknown cause'
+
+
+def _luma(rgb: Samples) -> Samples:
+    red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
+    # ITU-R BT.601 in 1/65536, of which the sum is 65536: grey stays what it is
+    luma: Samples = ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(rgb.dtype)
+    return luma[..., None]

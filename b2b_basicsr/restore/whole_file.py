@@ -1,0 +1,72 @@
+"""A file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PREFIX = '.b2b_restore-'
+"""Hidden, so that no run takes it for an input."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` to write to; it becomes ``path`` if the block ends well, else it goes.
+
+    Args:
+        path: replaced, if it is there, at the very end. Its folder is made.
+
+    Yields:
+        The temporary file, empty, of the same extension.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'{_PREFIX}{secrets.token_hex(8)}{path.suffix}')
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+    try:
+        with _held(descriptor):
+            yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Removes temporary files that killed runs have left in a folder, if it is there; not those of a run at work."""
+    if sys.platform == 'win32' or not folder.is_dir():
+        return
+    import fcntl
+
+    for temporary in folder.glob(f'{_PREFIX}*'):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                temporary.unlink()
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def _held(descriptor: int) -> Iterator[None]:
+    if sys.platform == 'win32':  # where an open file cannot be renamed
+        os.close(descriptor)
+        yield
+        return
+    import fcntl
+
+    try:
+        with contextlib.suppress(OSError):  # a network file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+from PIL import Image
+
+from b2b_basicsr.archs.nafnet_arch import NAFNet
+from b2b_basicsr.commands.restore_command import restore
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.restore import restore_files
+from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
+from b2b_basicsr.restore.sharing import Meeting, Share
+
+Pixels = NDArray[Any]
+
+
+class StandIn:
+    """Translates by adding 10 levels, deblurs by adding 1."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+        self.seen: list[Pixels] = []
+        self.do: Callable[[], None] = lambda: None
+
+    def from_files(self, **asked: Any) -> StandIn:
+        self.asked = asked
+        return self
+
+    def __call__(
+        self,
+        picture: Pixels,
+        return_translated: bool = False,
+        translate: bool = True,
+        progress: Callable[[int], object] | None = None,
+    ) -> Any:
+        self.do()
+        self.seen.append(picture)
+        if progress is not None:
+            progress(len(picture))
+        translated = picture + np.array(10 if translate and self.asked['translator'] else 0, picture.dtype)
+        return (translated + 1, translated) if return_translated else translated + 1
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    stand_in = StandIn()
+    monkeypatch.setattr(Blur2BlurPipeline, 'from_files', stand_in.from_files)
+    return stand_in
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.delenv(name, raising=False)
+    for place, name in enumerate(('1.png', 'b c/2.png', 'b c/é日.png')):
+        (tmp_path / 'in' / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (20, 12), (place, 100, 200)).save(tmp_path / 'in' / name)
+    return tmp_path / 'in'
+
+
+BOTH = ('--translator', 'G.pth', '--deblurrer', 'D.pth')
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(restore, [*arguments])
+
+
+def level(path: str | Path) -> int:
+    picture = np.asarray(Image.open(path))
+    assert (picture == picture[0, 0]).all()
+    return int(picture[0, 0, 0])
+
+
+def below(folder: str) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob('*') if path.is_file())
+
+
+def test_a_folder_is_restored_under_the_same_names(folder: Path, pipeline: StandIn) -> None:
+    result = run('in', '-o', 'out', *BOTH, '--tile', '256', '--overlap', '32', '--device', 'cpu')
+    assert result.exit_code == 0, result.output
+    assert result.stdout == '3 restored\n'
+    assert below('out') == below('in')
+    assert [level(f'out/{name}') for name in ('1.png', 'b c/2.png', 'b c/é日.png')] == [11, 12, 13]
+    asked = {name: str(value) for name, value in pipeline.asked.items()}
+    assert asked == {
+        'translator': 'G.pth',
+        'deblurrer': 'D.pth',
+        'translator_opt': 'None',
+        'deblurrer_opt': 'None',
+        'device': 'cpu',
+        'tile': '256',
+        'overlap': '32',
+    }
+
+
+@pytest.mark.parametrize(('given', 'tile'), [((), 'auto'), (('--tile', 'none'), None), (('--tile', '128'), 128)])
+def test_tiles(folder: Path, pipeline: StandIn, given: tuple[str, ...], tile: Any) -> None:
+    assert run('in/1.png', '-o', 'out', *BOTH, *given).exit_code == 0
+    assert pipeline.asked['tile'] == tile
+    assert 'overlap' not in pipeline.asked
+
+
+def test_direct_leaves_the_translator_out(folder: Path, pipeline: StandIn) -> None:
+    assert run('in/1.png', '-o', 'out', *BOTH, '--direct').exit_code == 0
+    assert pipeline.asked['translator'] is None
+    assert level('out/1.png') == 1
+
+
+def test_translated_and_compared_are_written_beside(folder: Path, pipeline: StandIn) -> None:
+    result = run('in/b c', '-o', 'out', *BOTH, '--translated', '--compare')
+    assert result.exit_code == 0, result.output
+    assert below('out') == [f'{name}{kind}.png' for name in ('2', 'é日') for kind in ('', '_compare', '_translated')]
+    assert (level('out/2.png'), level('out/2_translated.png')) == (12, 11)
+    shown = np.asarray(Image.open('out/2_compare.png'))
+    columns = [int(column) for column in shown[-1, :, 0] if column != 255]
+    assert list(dict.fromkeys(columns)) == [1, 2, 11, 12]  # input, direct, translated, restored
+
+
+def test_existing_results_are_left_alone_or_replaced(folder: Path, pipeline: StandIn) -> None:
+    (folder.parent / 'out').mkdir()
+    (folder.parent / 'out' / '1.png').write_text('mine')
+    result = run('in', '-o', 'out', *BOTH, '--skip-existing')
+    assert result.stdout == '2 restored, 1 skipped\n'
+    assert Path('out/1.png').read_text() == 'mine'
+    # what is asked for beside the result is missing, so that the file is not done
+    result = run('in', '-o', 'out', *BOTH, '--skip-existing', '--translated')
+    assert result.stdout == '3 restored\n'
+    assert level('out/1.png') == 11
+    assert run('in', '-o', 'out', *BOTH).stdout == '3 restored\n'
+
+
+def test_bad_files_are_named_counted_and_passed_over(folder: Path, pipeline: StandIn) -> None:
+    (folder / '0.jpg').write_bytes(b'\xff\xd8\xff no picture')
+    (folder / '9.mp4').write_bytes(b'\0' * 100)
+    (folder / 'notes.txt').touch()
+    result = run('in', '-o', 'out', *BOTH)
+    assert result.exit_code == 1
+    assert result.stdout.startswith('3 restored, 2 failed: in/0.jpg: cannot be read as a picture')
+    assert 'in/9.mp4: ' in result.stdout
+    assert result.stdout.count('\n') == 1
+    assert 'failed: in/0.jpg: ' in result.stderr
+    assert '1 file of other kinds left out: .txt' in result.stderr
+    assert below('out') == ['1.png', 'b c/2.png', 'b c/é日.png']
+
+
+def test_a_bug_costs_one_file_and_is_told_as_one(folder: Path, pipeline: StandIn) -> None:
+    def fail() -> None:
+        if not pipeline.seen:
+            pipeline.seen.append(np.zeros(0))
+            raise KeyError('a bug')
+
+    pipeline.do = fail
+    result = run('in', '-o', 'out', *BOTH)
+    assert result.exit_code == 1
+    assert "2 restored, 1 failed: in/1.png: KeyError: 'a bug'; please report this" in result.stdout
+    assert 'Traceback' in result.stderr
+
+
+def test_a_full_disk_ends_the_run_in_one_line(folder: Path, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(restore_files, 'write_picture', full)
+    result = run('in', '-o', 'out', *BOTH)
+    assert isinstance(result.exception, UserError)
+    assert 'the disk is full' in str(result.exception)
+
+
+def test_a_video_becomes_a_video(folder: Path, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = cv2.VideoWriter('in/v.mp4', cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*'mp4v'), 10, (64, 48))
+    for _ in range(5):
+        writer.write(np.full((48, 64, 3), 90, np.uint8))
+    writer.release()
+    monkeypatch.setenv('PATH', '')
+    result = run('in/v.mp4', '-o', 'out', *BOTH, '--translated', '--compare')
+    assert result.exit_code == 0, result.output
+    assert 'ffmpeg and ffprobe are not there' in result.stderr
+    assert below('out') == ['v.mp4', 'v_compare.mp4', 'v_translated.mp4']
+    means = {}
+    for name in below('out'):
+        capture = cv2.VideoCapture(f'out/{name}', cv2.CAP_FFMPEG)
+        assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 5
+        means[name] = capture.read()[1].mean()
+        capture.release()
+    assert means['v.mp4'] == pytest.approx(101, abs=8)
+    assert means['v_translated.mp4'] == pytest.approx(100, abs=8)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'told'),
+    [
+        (['nowhere', *BOTH], 'nowhere: no such file or folder'),
+        (['in', '--deblurrer', 'D.pth'], '--translator is missing'),
+        (['in', '--translator', 'G.pth', '--direct'], 'give --deblurrer'),
+        (['in', *BOTH, '--direct', '--translated'], 'nothing is translated'),
+        (['in', '--translator', 'G.pth', '--translated'], 'without --deblurrer'),
+    ],
+)
+def test_mistakes_are_one_line_and_nothing_is_made(
+    folder: Path, pipeline: StandIn, arguments: list[str], told: str
+) -> None:
+    result = run(*arguments, '-o', 'out')
+    assert isinstance(result.exception, UserError)
+    assert told in str(result.exception)
+    assert '\n' not in str(result.exception)
+    assert not Path('out').exists()
+
+
+def test_a_wrong_tile_and_a_missing_checkpoint_are_told(folder: Path) -> None:
+    result = run('in', '-o', 'out', *BOTH, '--tile', 'big')
+    assert result.exit_code == 2
+    assert "'big': give a number of pixels" in result.output
+    result = run('in', '-o', 'out', *BOTH)
+    assert isinstance(result.exception, UserError)
+    assert 'G.pth' in str(result.exception)
+    assert not Path('out').exists()
+
+
+def test_the_share_of_one_process_is_of_all_files_whatever_is_done(
+    folder: Path, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    for rank, expected in ((0, '2 restored\n'), (1, '1 restored\n')):
+        monkeypatch.setenv('RANK', str(rank))
+        result = run('in', '-o', 'in/out', *BOTH, '--skip-existing')  # no address to meet at: each tells its own
+        assert result.stdout == f'process {rank + 1} of 2: {expected}'
+    assert below('in/out') == ['1.png', 'b c/2.png', 'b c/é日.png']
+
+
+def test_one_that_is_alone_waits_for_nobody() -> None:
+    assert Meeting.join(Share()).exchange([1, 2]) == [[1, 2]]
+
+
+def checkpoint(path: Path) -> Path:
+    torch.manual_seed(0)
+    torch.save({'params': NAFNet(width=8, enc_blk_nums=[1], dec_blk_nums=[1]).state_dict()}, path)
+    return path
+
+
+@pytest.mark.slow
+def test_torchrun_shares_the_files_and_one_that_fails_does_not_end_the_others(folder: Path) -> None:
+    for place in range(5):  # of which the second process has p1 and p3: it takes longer than the first, which fails
+        side = 1000 if place % 2 else 16
+        Image.new('RGB', (side, side)).save(folder / f'p{place}.png')
+    (folder / '0.png').write_text('no picture')
+    deblurrer = checkpoint(folder.parent / 'D.pth')
+    torchrun = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
+    command = ['-m', 'b2b_basicsr', 'restore', 'in', '-o', 'out', '--direct', '--deblurrer', str(deblurrer)]
+    ended = subprocess.run([*torchrun, *command, '--device', 'cpu'], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout.startswith('8 restored, 1 failed: in/0.png: '), ended.stdout + ended.stderr
+    assert ended.stdout.count('restored') == 1
+    assert 'process 1 of 2: 5 of 9 files' in ended.stderr
+    assert 'process 2 of 2: 4 of 9 files' in ended.stderr
+    assert below('out') == [name for name in below('in') if name != '0.png']
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='signals of POSIX')
+def test_sigterm_ends_it_in_one_line_and_leaves_no_part(folder: Path) -> None:
+    program = (
+        'import sys, time; from b2b_basicsr.restore.pipeline import Blur2BlurPipeline as P; '
+        'from b2b_basicsr.restore import picture_file as f; '
+        'P.from_files = classmethod(lambda cls, **_: lambda picture, **_: picture); '
+        'f._saved = lambda save, out: (save(), print("half", flush=True), time.sleep(60)); '
+        'from b2b_basicsr.commands.cli import main; sys.argv[0] = "b2b"; main()'
+    )
+    command = ['restore', 'in', '-o', 'out', '--direct', '--deblurrer', 'D.pth']
+    process = subprocess.Popen(
+        [sys.executable, '-c', program, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == 'half\n'
+    assert len(below('out')) == 1
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=30)
+    assert time.monotonic() - started < 20
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == 'stopped'
+    assert below('out') == []

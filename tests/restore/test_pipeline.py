@@ -1,0 +1,385 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import b2b_basicsr
+from b2b_basicsr.archs.mimounet_arch import MIMOUNet, MIMOUNetPlus
+from b2b_basicsr.archs.nafnet_arch import NAFNet
+from b2b_basicsr.archs.nafnet_local_arch import NAFNetLocal
+from b2b_basicsr.archs.patchgan_arch import PatchGANDiscriminator
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.restore import tile_size
+from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
+from tests.golden_recipe import fill_weights
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SIZES: dict[str, Any] = {'width': 4, 'enc_blk_nums': [1], 'dec_blk_nums': [1]}
+
+
+def translator() -> nn.Module:
+    return fill_weights(MIMOUNet(num_res=1, base_channel=4)).eval()
+
+
+def deblurrer() -> nn.Module:
+    return fill_weights(NAFNetLocal(**SIZES)).eval()
+
+
+def pipeline(**arguments: Any) -> Blur2BlurPipeline:
+    return Blur2BlurPipeline(translator(), deblurrer(), device='cpu', **arguments)
+
+
+def noise(height: int, width: int, dtype: Any = np.uint8) -> NDArray[Any]:
+    return np.random.default_rng(height * width).integers(0, np.iinfo(dtype).max, (height, width, 3), dtype, True)
+
+
+def expected(picture: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Restored, translated and directly deblurred, without the pipeline."""
+    levels = float(np.iinfo(picture.dtype).max)
+    x = torch.from_numpy(picture.astype(np.float32) / np.float32(levels)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        translated = translator()(x)[-1]
+        results = deblurrer()(translated), translated, deblurrer()(x)
+    in_levels = [one[0].permute(1, 2, 0).numpy().astype(np.float64) * levels for one in results]
+    restored, translated_levels, direct = (np.rint(one.clip(0, levels)).astype(picture.dtype) for one in in_levels)
+    return restored, translated_levels, direct
+
+
+def assert_equal_levels(found: NDArray[Any], wanted: NDArray[Any]) -> None:
+    """Up to a level where float32 falls on the other side of a half, or (16 bit) is not finer than that."""
+    assert found.dtype == wanted.dtype
+    assert found.shape == wanted.shape
+    difference = np.abs(found.astype(np.int64) - wanted.astype(np.int64))
+    assert difference.max() <= 1
+    assert difference.mean() < (0.01 if found.dtype == np.uint8 else 0.1)
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+@pytest.mark.parametrize(('height', 'width'), [(1, 1), (1, 9), (37, 50), (64, 64)])
+def test_arrays(height: int, width: int, dtype: Any) -> None:
+    picture = noise(height, width, dtype)
+    before = picture.copy()
+    restored, translated, direct = expected(picture)
+    one = pipeline()
+    assert_equal_levels(one(picture), restored)
+    both = one(picture, return_translated=True)
+    assert_equal_levels(both[0], restored)
+    assert_equal_levels(both[1], translated)
+    assert_equal_levels(one(picture, translate=False), direct)
+    assert np.array_equal(picture, before)
+    if height * width > 100:
+        assert not np.array_equal(restored, direct)
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_views_and_read_only_arrays(dtype: Any) -> None:
+    picture = noise(40, 30, dtype)
+    picture.flags.writeable = False
+    one = pipeline()
+    turned = picture[::-1, ::-1]
+    assert np.array_equal(one(turned), one(turned.copy()))
+    assert one(turned).flags.c_contiguous
+
+
+@pytest.mark.parametrize('shape', [(3, 21, 34), (1, 3, 21, 34), (2, 3, 8, 16)])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.float16])
+def test_tensors(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    picture = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
+    restored, translated = pipeline()(picture, return_translated=True)
+    with torch.no_grad():
+        wanted = translator()(picture.float().reshape(-1, *shape[-3:]))[-1]
+    for found, right in ((translated, wanted), (restored, deblurrer()(wanted).detach())):
+        assert found.dtype == dtype
+        assert found.shape == shape
+        assert not found.requires_grad
+        tolerance = 1e-5 if dtype != torch.float16 else 1e-3
+        assert torch.allclose(found.float(), right.clamp(0, 1).reshape(shape), atol=tolerance)
+
+
+class Pointwise(nn.Module):
+    """Each value by itself, so that tiles give what the whole picture gives. Remembers what it saw."""
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, x: Tensor) -> Any:
+        self.seen.append(tuple(x.shape[-2:]))
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    ('function', 'wanted'),
+    [
+        (lambda x: x + 0.4 / 255, lambda levels: levels),
+        (lambda x: x + 0.6 / 255, lambda levels: np.minimum(levels, 254) + 1),
+        (lambda x: x + 2, lambda levels: levels * 0 + 255),
+        (lambda x: x - 2, lambda levels: levels * 0),
+        (lambda x: 1 - x, lambda levels: 255 - levels),
+        (lambda x: [x * 0, 1 - x], lambda levels: 255 - levels),
+    ],
+)
+@pytest.mark.parametrize('tile', [None, 32])
+def test_rounding_clipping_and_the_last_of_several_outputs(
+    function: Callable[[Tensor], Any], wanted: Callable[[NDArray[Any]], NDArray[Any]], tile: int | None
+) -> None:
+    levels = np.arange(256, dtype=np.uint8)[:, None, None].repeat(70, 1).repeat(3, 2)
+    one = Blur2BlurPipeline(None, Pointwise(function), device='cpu', tile=tile, overlap=0)
+    assert np.array_equal(one(levels), wanted(levels))
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_every_level_comes_back(dtype: Any) -> None:
+    levels = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(16, -1, 1).repeat(3, 2)
+    identity = Pointwise(lambda x: x)
+    assert np.array_equal(Blur2BlurPipeline(identity, None, device='cpu', tile=None)(levels), levels)
+    tiled = Blur2BlurPipeline(identity, None, device='cpu', tile=64, overlap=32)(levels)
+    assert np.abs(tiled.astype(int) - levels).max() <= (0 if dtype == np.uint8 else 1)
+
+
+@pytest.mark.parametrize('picture', [noise(150, 170), torch.rand(3, 150, 170), torch.rand(2, 3, 150, 170)])
+def test_tiles_agree_with_the_whole_picture(picture: Any) -> None:
+    local = fill_weights(NAFNetLocal(**SIZES, train_size=[1, 3, 16, 16]))
+    whole = Blur2BlurPipeline(translator(), local, 'cpu', tile=None)(picture, return_translated=True)
+    by_tiles = Blur2BlurPipeline(translator(), local, 'cpu', tile=96, overlap=64)
+    tiled = by_tiles(picture, return_translated=True)
+    alone = by_tiles(picture)
+    assert (alone == tiled[0]).all()
+    levels = 1 if isinstance(picture, Tensor) else 255
+    for one, other in zip(whole, tiled, strict=True):
+        error = float(((one / levels - other / levels) ** 2).mean())
+        assert error < 1e-5  # 50 dB
+        assert error > 0
+
+
+def test_progress_is_told_in_rows_from_the_top() -> None:
+    told: list[int] = []
+    pipeline(tile=64, overlap=32)(noise(150, 40), progress=told.append)
+    assert told == sorted(set(told))
+    assert len(told) > 2
+    assert told[-1] == 150
+    told.clear()
+    pipeline(tile=None)(noise(150, 40), progress=told.append)
+    assert told == [150]
+
+
+def test_one_network_alone() -> None:
+    picture = noise(20, 30)
+    _, translated, direct = expected(picture)
+    no_deblurrer = Blur2BlurPipeline(translator(), None, device='cpu')
+    assert_equal_levels(no_deblurrer(picture), translated)
+    for one in no_deblurrer(picture, return_translated=True):
+        assert_equal_levels(one, translated)
+    no_translator = Blur2BlurPipeline(None, deblurrer(), device='cpu')
+    assert_equal_levels(no_translator(picture), direct)
+    with pytest.raises(UserError, match=r'^translate: without a deblurrer'):
+        no_deblurrer(picture, translate=False)
+    for one_pipeline, translate in ((no_translator, True), (pipeline(), False)):
+        with pytest.raises(UserError, match=r'^return_translated: nothing is translated'):
+            one_pipeline(picture, return_translated=True, translate=translate)
+    with pytest.raises(UserError, match=r'^translator, deblurrer: both are missing'):
+        Blur2BlurPipeline(None, None)
+
+
+def test_the_same_network_twice() -> None:
+    net = Pointwise(lambda x: 1 - x)
+    picture = noise(20, 30)
+    assert np.array_equal(Blur2BlurPipeline(net, net, device='cpu')(picture), picture)
+
+
+def test_dropout_is_off_and_the_global_state_stays() -> None:
+    net = fill_weights(MIMOUNetPlus(num_res=1, base_channel=4, drop=0.5)).train()
+    one = Blur2BlurPipeline(net, None, device='cpu')
+    picture = noise(40, 40)
+    assert np.array_equal(one(picture), one(picture))
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    ('picture', 'message'),
+    [
+        (np.zeros((4, 5), np.uint8), r'shape \[4, 5\]; give RGB'),
+        (np.zeros((4, 5, 4), np.uint8), r'shape \[4, 5, 4\]; give RGB'),
+        (np.zeros((0, 5, 3), np.uint8), r'shape \[0, 5, 3\]'),
+        (np.zeros((4, 5, 3), np.float32), 'array of float32; give uint8 or uint16'),
+        (np.zeros((4, 5, 3), '>u2' if sys.byteorder == 'little' else '<u2'), 'array of [<>]u2|give uint8 or uint16'),
+        (torch.zeros(4, 5), r'shape \[4, 5\]; give'),
+        (torch.zeros(1, 4, 5), r'shape \[1, 4, 5\]; give'),
+        (torch.zeros(2, 3, 0, 5), r'shape \[2, 3, 0, 5\]'),
+        (torch.zeros(3, 4, 5, dtype=torch.uint8), r'tensor of torch.uint8; give floating point in \[0, 1\]'),
+        ([[0]], 'a list; give a numpy array or a torch tensor'),
+    ],
+)
+def test_pictures_that_are_none(picture: Any, message: str) -> None:
+    with pytest.raises(UserError, match=f'^picture: .*({message})'):
+        Blur2BlurPipeline(None, Pointwise(lambda x: x), device='cpu')(picture)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'tile': 0}, '^tile: 0: '),
+        ({'tile': -64}, '^tile: -64: '),
+        ({'tile': 64, 'overlap': 64}, '^tile: 64: overlap is 64'),
+        ({'tile': 1.5}, '^tile: 1.5; give a whole number'),
+        ({'tile': 'auot'}, "^tile: 'auot'; give a whole number"),
+        ({'tile': True}, '^tile: True; give'),
+        ({'overlap': -1}, '^overlap: -1; give'),
+        ({'overlap': 4096}, '^tile: 256: overlap is 4096'),
+        ({'device': 'cuda:99'}, "^device: 'cuda:99' is not there; there are cpu"),
+        ({'device': 'nonsense'}, "^device: 'nonsense' is not there"),
+        ({'device': 'meta'}, "^device: 'meta' is not there"),
+    ],
+)
+def test_arguments_that_cannot_be(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as failure:
+        Blur2BlurPipeline(None, Pointwise(lambda x: x), **{'device': 'cpu', **arguments})
+    assert '\n' not in str(failure.value)
+
+
+def test_no_silent_fall_back_from_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert Blur2BlurPipeline(None, Pointwise(lambda x: x)).device == torch.device('cpu')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch, 'zeros', lambda *_, device: (_ for _ in ()).throw(RuntimeError(f'no {device}')))
+    with pytest.raises(UserError, match=r"^device: 'cuda' is not there"):
+        Blur2BlurPipeline(None, Pointwise(lambda x: x))
+
+
+def test_networks_that_do_not_keep_the_size() -> None:
+    with pytest.raises(UserError, match=r'^deblurrer: PatchGANDiscriminator makes \[1, 1, .* of \[1, 3, 64, 64\]'):
+        Blur2BlurPipeline(None, PatchGANDiscriminator(num_feat=4), device='cpu')
+    with pytest.raises(UserError, match=r'^translator: NAFNet cannot take a picture of .*64, 64'):
+        Blur2BlurPipeline(NAFNet(img_channel=1, **SIZES), deblurrer(), device='cpu')
+
+
+def test_automatic_tiles_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Pointwise(lambda x: x)
+    one = Blur2BlurPipeline(None, net, device='cpu')
+    small, large = np.zeros((736, 1280, 3), np.uint8), np.zeros((1025, 1024, 3), np.uint8)
+    for picture in (small, large, small, torch.zeros(3, 1025, 1024)):
+        net.seen.clear()
+        one(picture)
+        if picture is small:
+            assert net.seen == [(736, 1280)]
+        else:
+            assert len(net.seen) > 1
+            assert set(net.seen[0]) == {512}
+
+
+@pytest.mark.parametrize(
+    ('bytes_of_a_pixel', 'of_itself', 'free', 'wanted'),
+    [
+        (1000, 0, 80 << 30, 2048),
+        (1000, 0, 2048 * 2048 * 1000, 1536),  # not all that is free
+        (4000, 0, 2 << 30, 512),
+        (4000, 0, 1380 * 10**6, 512),
+        (4000, 300 << 20, 1 << 30, 256),
+        (0, 300 << 20, 80 << 30, 2048),
+        (4000, 0, 200 << 20, None),
+    ],
+)
+def test_automatic_tiles_on_cuda(
+    bytes_of_a_pixel: int, of_itself: int, free: int, wanted: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With stand-ins for torch's account of the memory, of which the networks take a part for each pixel."""
+    held = 123 << 20
+    peak = [0]
+    monkeypatch.setattr(torch.cuda, 'memory_allocated', lambda _: held)
+    monkeypatch.setattr(torch.cuda, 'reset_peak_memory_stats', lambda _: peak.__setitem__(0, held))
+    monkeypatch.setattr(torch.cuda, 'max_memory_allocated', lambda _: peak[0])
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda _: (free, 80 << 30))
+    monkeypatch.setattr(torch.cuda, 'empty_cache', lambda: None)
+    zeros = torch.zeros
+    monkeypatch.setattr(torch, 'zeros', lambda *shape, device: zeros(*shape))
+
+    def run(tile: Tensor) -> None:
+        peak[0] = max(peak[0], held + of_itself + bytes_of_a_pixel * tile.shape[-1] * tile.shape[-2])
+
+    if wanted is None:
+        with pytest.raises(UserError, match=r'^tile: .* too little for a tile of 256'):
+            tile_size.automatic_tile(run, torch.device('cuda'))
+    else:
+        assert tile_size.automatic_tile(run, torch.device('cuda')) == wanted
+
+
+def out_of_memory_on_cuda(x: Tensor) -> Tensor:
+    raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 3 GiB.\nAnd more lines')
+
+
+@pytest.mark.parametrize('fail', [out_of_memory_on_cuda, lambda x: torch.empty(1 << 45)])
+def test_out_of_memory_is_one_line(fail: Callable[[Tensor], Tensor]) -> None:
+    net = Pointwise(lambda x: x)
+    one = Blur2BlurPipeline(net, None, device='cpu', tile=64, overlap=16)
+    net.function = fail
+    with pytest.raises(UserError, match=r'^tile: out of memory on cpu \(tile is 64\); give a smaller') as failure:
+        one(noise(100, 100))
+    assert '\n' not in str(failure.value)
+
+
+def test_from_files(tmp_path: Path) -> None:
+    torch.save({'params': translator().state_dict()}, tmp_path / 'g.pth')
+    torch.save({'params': deblurrer().state_dict()}, tmp_path / 'd.pth')
+    (tmp_path / 'd.yml').write_text('network_deblur: {type: NAFNet, width: 4, enc_blk_nums: [1], dec_blk_nums: [1]}')
+    files: dict[str, Any] = {'translator': tmp_path / 'g.pth', 'deblurrer': str(tmp_path / 'd.pth')}
+    one = Blur2BlurPipeline.from_files(**files, device='cpu', tile=None, overlap=48)
+    assert repr(one) == (
+        'Blur2BlurPipeline(translator=MIMOUNet, deblurrer=NAFNetLocal, device=cpu, tile=None, overlap=48)'
+    )
+    picture = noise(33, 21)
+    assert_equal_levels(one(picture), expected(picture)[0])
+    described = Blur2BlurPipeline.from_files(**files, deblurrer_opt=tmp_path / 'd.yml', device='cpu')
+    assert type(described.deblurrer) is NAFNet
+    with pytest.raises(UserError, match=r"^translator_opt: 'd.yml' describes a translator, but none is given"):
+        Blur2BlurPipeline.from_files(deblurrer=files['deblurrer'], translator_opt='d.yml')
+    with pytest.raises(UserError, match=r"^deblurrer: no file 'nowhere.pth'"):
+        Blur2BlurPipeline.from_files(deblurrer='nowhere.pth', device='cpu')
+
+
+MEMORY_CODE = """
+import numpy as np, torch
+from torch import nn
+from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
+
+def peak():
+    return int(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]) << 10
+
+torch.set_num_threads(1)
+pipeline = Blur2BlurPipeline(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1), 'cpu', tile=128, overlap=32)
+left = []
+for height in (512, 4096):
+    picture = np.full((height, 1024, 3), 100, np.uint8)
+    result = pipeline(picture)
+    left.append(peak() - picture.nbytes - result.nbytes)
+    del picture, result
+print(left[1] - left[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason="reads Linux's /proc")
+def test_memory_does_not_grow_with_the_picture() -> None:
+    """Eight times the picture: less than half of what one copy of it would be in floating point."""
+    done = subprocess.run(
+        [sys.executable, '-c', MEMORY_CODE], cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=True
+    )
+    assert int(done.stdout) < 4096 * 1024 * 3 * 4 / 2
+
+
+def test_the_package_has_it_and_is_still_imported_without_torch() -> None:
+    assert b2b_basicsr.Blur2BlurPipeline is Blur2BlurPipeline
+    assert not hasattr(b2b_basicsr, 'Other')
+    code = "import sys, b2b_basicsr; print(sorted({'torch', 'numpy', 'basicsr'} & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, '-S', '-c', code], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, '[]')
