@@ -126,6 +126,7 @@ setup(
         'jinja2',
         'lmdb',
         'lpips',
+        'markupsafe',
         'matplotlib',
         'numpy',
         'pillow',

@@ -11,6 +11,7 @@ from b2b_basicsr.commands.demo_command import demo
 from b2b_basicsr.commands.options_command import options
 from b2b_basicsr.commands.pipeline_commands import test, train
 from b2b_basicsr.commands.prepare_command import prepare
+from b2b_basicsr.commands.report_command import report
 from b2b_basicsr.commands.restore_command import restore
 from b2b_basicsr.errors import UserError, exit_with
 
@@ -21,7 +22,7 @@ def b2b() -> None:
     """Blur2Blur for BasicSR: turns an unknown blur into one that a deblurrer knows."""
 
 
-for _command in (demo, options, prepare, restore, train, test):
+for _command in (demo, options, prepare, restore, train, test, report):
     b2b.add_command(_command)
 
 

@@ -1,89 +1,72 @@
-"""The demo's page: one HTML file with everything in it."""
+"""The demo's page: the report of its test, with the demo's own table and the gain of its training."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import cv2
-import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
-from numpy.typing import NDArray
 
 from b2b_basicsr.demo.results import HeldOutPicture, Score, read
+from b2b_basicsr.models.scores import GAIN
+from b2b_basicsr.report.curves import drawn, metric_panels
+from b2b_basicsr.report.embedded_pictures import MAX_SIDE, embed_all
+from b2b_basicsr.report.page import Page, PictureSet, write_page
+from b2b_basicsr.report.run_folder import open_run
+from b2b_basicsr.report.score_table import Cell, Table, shown
 
-LABELS = {
-    'blurry': 'blurry (unknown blur)',
-    'direct': 'deblurred directly',
-    'translated': 'translated to the known blur',
-    'restored': 'deblurred after translation',
-    'sharp': 'sharp',
-}
+_ABOUT = (
+    'A deblurrer was trained on one known blur, near-horizontal camera shake. Another camera has an unknown blur, '
+    'defocus, on which that deblurrer does harm. Blur2Blur learnt from unpaired photographs of that camera to '
+    'translate its blur into the known one. The photographs below were seen in no training.',
+    'The gain is what translation adds: deblurred after translation, less deblurred directly, by the same frozen '
+    'deblurrer. Networks, pictures and training time are a small fraction of a real training, so the restored '
+    'photographs are not good in themselves; look at what direct deblurring did to them.',
+)
 
 
-def write_page(
-    folder: Path,
-    pictures: Sequence[HeldOutPicture],
-    scores: Mapping[str, Score],
-    gain: float,
-    curve: Sequence[tuple[int, float]],
-) -> Path:
-    """Writes ``index.html``, and the strips that it shows as PNG files in ``pictures/``.
+def write_demo_page(folder: Path, scores: Mapping[str, Score], gain: float) -> Path:
+    """Writes ``index.html``, by what the demo's training and test left in its folder.
 
     Args:
         folder: the demo's folder.
-        pictures: the held-out photographs' files.
         scores: the rows of the table.
         gain: in decibels.
-        curve: (iteration, gain) of the validations.
 
     Returns:
         The page's path.
+
+    Raises:
+        UserError: if it cannot be written.
     """
-    rows = []
-    for picture in pictures:
-        strip = cv2.hconcat([read(getattr(picture, label)) for label in LABELS])
-        path = folder / 'pictures' / f'{picture.name}.png'
-        path.parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(path), strip)
-        rows.append({'name': picture.name.replace('_', ' '), 'cells': _cells(picture)})
-    environment = Environment(loader=PackageLoader('b2b_basicsr.demo'), autoescape=select_autoescape())
-    page = environment.get_template('page.html').render(
-        rows=rows, labels=LABELS, scores=scores, gain=gain, curve=_plot(curve) if curve else None
+    training = open_run(folder / 'experiments' / 'demo_b2b')
+    gains = {
+        iteration: {dataset: {GAIN: values[GAIN]} for dataset, values in of_sets.items()}
+        for iteration, of_sets in training.validations.items()
+    }
+    (held_out,) = open_run(folder / 'results' / 'demo_test').sets_at(0)
+    pictures = sorted(held_out.pictures, key=lambda picture: picture.name)
+    rows = [
+        [Cell(name), Cell(shown('psnr', score.psnr)), Cell(shown('ssim', score.ssim))] for name, score in scores.items()
+    ]
+    page = Page(
+        title='Blur2Blur, at small scale',
+        kind='Demo',
+        paragraphs=_ABOUT,
+        tables=[Table('means over the held-out photographs', ('', 'PSNR, dB', 'SSIM'), rows)],
+        highlight=f'gain: {gain:+.2f} dB',
+        curves=[('Gain in dB over the iterations of Blur2Blur (centre crops)', drawn(metric_panels(gains)))],
+        sets=[PictureSet('', pictures, embed_all(pictures, MAX_SIDE, 'page'))],
     )
     path = folder / 'index.html'
-    path.write_text(page, encoding='utf-8')
+    write_page(page, path)
     return path
 
 
-def _cells(picture: HeldOutPicture) -> list[dict[str, str]]:
-    named = [(field.name, getattr(picture, field.name)) for field in fields(picture) if field.name in LABELS]
-    return [{'label': LABELS[name], 'source': _embedded(_as_jpeg(read(path)), 'jpeg')} for name, path in named]
-
-
-def _as_jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """Without visible loss; the PNG files themselves would make a page of 30 MB."""
-    _, encoded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 93])
-    return encoded.tobytes()
-
-
-def _plot(curve: Sequence[tuple[int, float]]) -> str:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 2.6), layout='constrained')
-    axes = figure.subplots()
-    axes.axhline(0, color='0.6', linewidth=1)
-    axes.plot(*zip(*curve, strict=True), marker='o')
-    axes.set_xlabel('iteration of Blur2Blur')
-    axes.set_ylabel('gain in dB (centre crops)')
-    axes.grid(alpha=0.3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=120)
-    return _embedded(buffer.getvalue(), 'png')
-
-
-def _embedded(picture: bytes, kind: str) -> str:
-    return f'data:image/{kind};base64,{base64.b64encode(picture).decode("ascii")}'
+def write_strips(folder: Path, pictures: Sequence[HeldOutPicture]) -> None:
+    """Writes each photograph's five pictures side by side, from the blurry to the sharp one: ``pictures/NAME.png``."""
+    for picture in pictures:
+        parts = (picture.blurry, picture.direct, picture.translated, picture.restored, picture.sharp)
+        path = folder / 'pictures' / f'{picture.name}.png'
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), cv2.hconcat([read(part) for part in parts]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,6 @@ import cv2
 import numpy as np
 from basicsr.metrics import calculate_psnr, calculate_ssim
 from numpy.typing import NDArray
-
-from b2b_basicsr.demo.stage import logged_iteration
-
-_VALIDATION = re.compile(r'# gain:\s*(-?[\d.]+)')
 
 
 def read(path: Path) -> NDArray[np.uint8]:
@@ -85,16 +80,3 @@ def own_blur_pairs(folder: Path, iteration: int) -> dict[str, list[tuple[Path, P
         blurry.append((folder / 'data' / 'test_known_blur' / sharp.name, sharp))
         deblurred.append((saved, sharp))
     return {'blurry': blurry, 'deblurred': deblurred}
-
-
-def gain_curve(log: Path) -> list[tuple[int, float]]:
-    """(iteration, gain in decibels) of each validation in a training's log."""
-    curve: list[tuple[int, float]] = []
-    iteration = 0
-    for line in log.read_text(encoding='utf-8').splitlines():
-        step, gain = logged_iteration(line), _VALIDATION.search(line)
-        if step is not None:
-            iteration = step
-        elif gain and (not curve or curve[-1][0] != iteration):
-            curve.append((iteration, float(gain.group(1))))
-    return curve

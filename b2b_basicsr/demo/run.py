@@ -11,9 +11,9 @@ from typing import Any
 import click
 import yaml
 
-from b2b_basicsr.demo.page import write_page
+from b2b_basicsr.demo.page import write_demo_page, write_strips
 from b2b_basicsr.demo.picture_sets import make_picture_sets
-from b2b_basicsr.demo.results import Score, gain_curve, held_out_pictures, own_blur_pairs, score
+from b2b_basicsr.demo.results import Score, held_out_pictures, own_blur_pairs, score
 from b2b_basicsr.demo.stage import run_stage
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.shipped_options import shipped_option_files
@@ -65,8 +65,8 @@ def run_demo(folder: Path, seed: int) -> float:
     gain = shown['unknown blur, translated, then deblurred'] - shown['unknown blur, deblurred directly']
     table = format_table(scores, gain)
     (folder / 'table.txt').write_text(table + '\n', encoding='utf-8')
-    curve = gain_curve(folder / 'logs' / f'{Path(TRAIN).stem}.txt')
-    page = write_page(folder, pictures, scores, gain, curve)
+    write_strips(folder, pictures)
+    page = write_demo_page(folder, scores, gain)
     click.echo(f'\n{table}\n\nPage with pictures: {page} ({time.monotonic() - begin:.0f} s in all)')
     return gain
 

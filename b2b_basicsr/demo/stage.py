@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,18 +10,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from b2b_basicsr.errors import UserError
-
-_ITERATION = re.compile(r'iter:\s*([\d,]+), lr')
+from b2b_basicsr.report.basicsr_log import logged_iteration
 
 
 class StageError(UserError):
     """A stage ended with an error; its log is named."""
-
-
-def logged_iteration(line: str) -> int | None:
-    """The iteration that a line of BasicSR's training log tells; ``None`` for any other line."""
-    found = _ITERATION.search(line)
-    return int(found.group(1).replace(',', '')) if found else None
 
 
 def run_stage(command: str, option_file: Path, folder: Path, *, title: str, iterations: int, log: Path) -> None:

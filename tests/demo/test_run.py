@@ -64,19 +64,38 @@ def test_table_has_the_scores_and_the_gain(folder: Path) -> None:
 class _Sources(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.sources: list[str] = []
+        self.pictures: list[str] = []
+        self.links: list[str] = []
+        self.drawings = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.sources += [value or '' for name, value in attrs if name in ('src', 'href')]
+        self.pictures += [value or '' for name, value in attrs if name == 'src']
+        self.links += [value or '' for name, value in attrs if name == 'href']
+        self.drawings += tag == 'svg'
 
 
 def test_page_is_self_contained(folder: Path) -> None:
     page = (folder / 'index.html').read_text()
     parser = _Sources()
     parser.feed(page)
-    assert len(parser.sources) == 1 + 5 * 6  # the curve; six pictures of five kinds
-    assert all(source.startswith('data:image/') for source in parser.sources)
-    assert 'http' not in re.sub(r'data:image/\w+;base64,[\w+/=]+', '', page)
+    assert parser.drawings == 1  # the curve of gains
+    assert len(parser.pictures) == 5 * 6  # six pictures of five kinds
+    assert all(source.startswith('data:image/') for source in parser.pictures)
+    assert all(link.startswith('#') or link == 'data:,' for link in parser.links)
+    assert 'http:' not in page
+    assert 'https:' not in page
+
+
+def test_page_has_the_table(folder: Path) -> None:
+    page = (folder / 'index.html').read_text()
+    for line in (folder / 'table.txt').read_text().splitlines()[1:-1]:
+        name, (psnr, ssim) = line[:42].strip(), line[42:].split()
+        assert f'<th scope="row">{name}</th><td>{psnr}</td><td>{ssim}</td>' in page
+    assert (folder / 'table.txt').read_text().splitlines()[-1] in page
+
+
+def test_strips_are_kept(folder: Path) -> None:
+    assert len(list((folder / 'pictures').glob('*.png'))) == 6
 
 
 def test_scenes_are_apart(folder: Path) -> None:

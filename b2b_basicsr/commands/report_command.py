@@ -1,0 +1,47 @@
+"""``b2b report``: a training or a test to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument('run', type=click.Path(path_type=Path))
+@click.option(
+    '-o',
+    '--out',
+    type=click.Path(path_type=Path),
+    help='The page; replaced if it is there.  [default: RUN/report.html]',
+)
+@click.option(
+    '--iter',
+    'iteration',
+    type=click.IntRange(min=0),
+    help='Of a training: the validation to show.  [default: the best by val: best if it saved pictures, else the last]',
+)
+@click.option(
+    '--pictures',
+    type=click.IntRange(min=0),
+    default=24,
+    show_default=True,
+    help='Embed this many pictures of each set at most, spread evenly from the least to the largest gain.',
+)
+@click.option(
+    '--max-side',
+    type=click.IntRange(min=16),
+    default=1280,
+    show_default=True,
+    help='Make larger pictures smaller, to this many pixels on their longer side.',
+)
+def report(run: Path, out: Path | None, iteration: int | None, pictures: int, max_side: int) -> None:
+    """Write one HTML page about RUN, a training (experiments/NAME) or a test (results/NAME).
+
+    It holds the scores with the gain, the curves of a training, and the pictures, to compare by a slider or side by
+    side. It needs no other file and no network.
+    """
+    from b2b_basicsr.report.run_report import write_report
+
+    page = write_report(run, out, iteration, pictures, max_side)
+    click.echo(f'Page: {page} ({page.stat().st_size / 2**20:.1f} MiB)')
