@@ -133,6 +133,7 @@ setup(
         'pydantic>=2',
         'pyvips[binary]',
         'pyyaml',
+        'safetensors',
         'scikit-image',
         'spandrel>=0.4',
         'tifffile',

@@ -9,8 +9,8 @@ from b2b_basicsr.checks.network_check import build_without_numbers, check_discri
 from b2b_basicsr.checks.training_check import check_logger, check_loss, check_optimisation, check_sides
 from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.models.blur2blur_model import WITH_DEBLURRER, WITHOUT_DEBLURRER
 from b2b_basicsr.models.blur2blur_options import PathOptions, TrainOptions, frozen_sections
-from b2b_basicsr.models.scores import DIRECT
 from b2b_basicsr.models.val_options import RestorationValOptions
 
 NETWORKS = ('network_g', 'network_d', 'network_k', 'network_deblur')
@@ -24,7 +24,7 @@ def check_blur2blur(opt: dict[str, Any]) -> None:
         UserError: for the first thing that the user has to mend.
     """
     PathOptions.from_options('path', opt['path'])
-    check_validation(opt, RestorationValOptions, DIRECT, has_baseline=bool(opt.get('network_deblur')))
+    check_validation(opt, RestorationValOptions, WITH_DEBLURRER if opt.get('network_deblur') else WITHOUT_DEBLURRER)
     if opt['is_train']:
         check_logger(opt)
         TrainOptions.from_options('train', opt['train'])

@@ -69,6 +69,7 @@ def _check_known_set(phase: str, section: dict[str, Any]) -> None:
         if not section.get(root):
             raise UserError(f'{key}:{root}: missing; {section["type"]} needs it')
         sources[root] = PictureSource(f'{key}:{root}', section[root], section.get('io_backend', {}))
+        _check_names(sources[root])
     listed = section.get('meta_info_file')
     if listed is not None and not Path(listed).is_file():
         raise UserError(f'{key}:meta_info_file: no file {listed!r}')
@@ -81,6 +82,15 @@ def _check_known_set(phase: str, section: dict[str, Any]) -> None:
     if section['type'] not in _FOLDERS_WITHIN_FOLDERS and listed is None:
         _check_one_folder(key, section, sources)
     _check_files(key, {'scale': 1, 'phase': phase.split('_')[0], **section}, smallest)
+
+
+def _check_names(source: PictureSource) -> None:
+    """OpenCV dies, without a word, of writing a picture under a name that is not UTF-8, as old archives have them."""
+    for name in source.names:
+        try:
+            name.encode('utf-8')
+        except UnicodeEncodeError:
+            raise UserError(f'{source.option_key}: {name!a} is no name in UTF-8; rename it, with convmv say') from None
 
 
 def _smallest_side(phase: str, section: Mapping[str, Any]) -> int:

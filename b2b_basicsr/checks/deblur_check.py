@@ -9,7 +9,7 @@ from b2b_basicsr.checks.network_check import build_without_numbers, check_transl
 from b2b_basicsr.checks.training_check import check_logger, check_loss, check_optimisation, check_sides
 from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.deblur_model import BLURRY, OPTIMIZERS
+from b2b_basicsr.models.deblur_model import COMPARISON, OPTIMIZERS
 from b2b_basicsr.models.deblur_options import DeblurTrainOptions
 from b2b_basicsr.models.progressive_patches import PatchStage
 from b2b_basicsr.models.training_options import BasePathOptions
@@ -26,7 +26,7 @@ def check_deblur(opt: dict[str, Any]) -> None:
         UserError: for the first thing that the user has to mend.
     """
     BasePathOptions.from_options('path', opt['path'])
-    check_validation(opt, RestorationValOptions, BLURRY, has_baseline=True)
+    check_validation(opt, RestorationValOptions, COMPARISON)
     if not opt.get('network_g'):
         raise UserError('network_g: missing; DeblurModel needs it')
     net = build_without_numbers(opt, 'network_g')

@@ -9,7 +9,7 @@ from b2b_basicsr.checks.network_check import build_without_numbers, check_weight
 from b2b_basicsr.checks.training_check import check_logger, check_loss, check_optimisation
 from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.kernel_wizard_model import NO_BLUR
+from b2b_basicsr.models.kernel_wizard_model import COMPARISON
 from b2b_basicsr.models.kernel_wizard_options import KernelTrainOptions
 from b2b_basicsr.models.training_options import BasePathOptions
 from b2b_basicsr.models.val_options import ValOptions
@@ -29,7 +29,7 @@ def check_kernel_wizard(opt: dict[str, Any]) -> None:
             raise UserError(
                 f'datasets:{phase}: KernelWizardModel needs pairs: dataroot_lq (blurry) and dataroot_gt (sharp)'
             )
-    check_validation(opt, ValOptions, NO_BLUR, has_baseline=True)
+    check_validation(opt, ValOptions, COMPARISON)
     if not opt.get('network_g'):
         raise UserError('network_g: missing; KernelWizardModel needs it')
     net = build_without_numbers(opt, 'network_g')

@@ -12,16 +12,16 @@ from b2b_basicsr.checks.registered import registered
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.val_options import ValOptions
+from b2b_basicsr.records.score_names import Comparison
 
 
-def check_validation(opt: dict[str, Any], options: type[ValOptions], baseline: str, has_baseline: bool) -> None:
+def check_validation(opt: dict[str, Any], options: type[ValOptions], comparison: Comparison) -> None:
     """Checks ``val``, and sets what BasicSR's scripts read without a default.
 
     Args:
         opt: the parsed option file.
         options: the model's type of the section.
-        baseline: what stands behind the names of a baseline's values.
-        has_baseline: whether there is one.
+        comparison: what the model compares its result with.
 
     Raises:
         UserError: for the first thing that the user has to mend.
@@ -37,7 +37,7 @@ def check_validation(opt: dict[str, Any], options: type[ValOptions], baseline: s
     for name, section in metrics.items():
         _check_metric(f'val:metrics:{name}', section)
     if val.best is not None:
-        _check_best(opt, val.best, Scores(metrics, baseline), has_baseline)
+        _check_best(opt, val.best, Scores(metrics, comparison))
 
 
 def _check_metric(key: str, section: Mapping[str, Any]) -> None:
@@ -60,10 +60,10 @@ def _check_metric(key: str, section: Mapping[str, Any]) -> None:
             raise UserError(f'{key}: {error}') from None
 
 
-def _check_best(opt: Mapping[str, Any], best: str, scores: Scores, has_baseline: bool) -> None:
+def _check_best(opt: Mapping[str, Any], best: str, scores: Scores) -> None:
     sets = [section.get('name') for phase, section in opt['datasets'].items() if phase.startswith('val')]
     dataset, _, metric = best.rpartition('/')
-    names = scores.names(has_baseline)
+    names = scores.names()
     if metric not in names:
         raise UserError(f'val:best: {metric!r} is no metric of val:metrics; there are {", ".join(sorted(names))}')
     if not opt['is_train']:

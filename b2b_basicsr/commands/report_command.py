@@ -13,7 +13,7 @@ import click
     '-o',
     '--out',
     type=click.Path(path_type=Path),
-    help='The page; replaced if it is there.  [default: RUN/report.html]',
+    help='The page, in a folder that is there; replaced if it is there.  [default: RUN/report.html]',
 )
 @click.option(
     '--iter',
@@ -35,13 +35,27 @@ import click
     show_default=True,
     help='Make larger pictures smaller, to this many pixels on their longer side.',
 )
-def report(run: Path, out: Path | None, iteration: int | None, pictures: int, max_side: int) -> None:
+@click.option(
+    '--quality',
+    type=click.IntRange(1, 100),
+    default=95,
+    show_default=True,
+    help='Of the embedded pictures (WebP); 100 is lossless, and some seven times as large.',
+)
+def report(run: Path, out: Path | None, iteration: int | None, pictures: int, max_side: int, quality: int) -> None:
     """Write one HTML page about RUN, a training (experiments/NAME) or a test (results/NAME).
 
     It holds the scores with the gain, the curves of a training, and the pictures, to compare by a slider or side by
     side. It needs no other file and no network.
     """
+    from b2b_basicsr.report.run_folder import open_run, report_file
+
+    opened = open_run(run)
+    page = report_file(opened, out)
+
+    # Only now: drawing and encoding take seconds to load.
+    from b2b_basicsr.report.embedded_pictures import Encoding
     from b2b_basicsr.report.run_report import write_report
 
-    page = write_report(run, out, iteration, pictures, max_side)
+    write_report(opened, page, iteration, pictures, Encoding(max_side, quality))
     click.echo(f'Page: {page} ({page.stat().st_size / 2**20:.1f} MiB)')

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,7 +58,7 @@ class _Tile(click.ParamType):
     show_default=True,
     help='Side of a tile in pixels; auto: by the memory there is; none: the whole picture at once.',
 )
-@click.option('--overlap', type=click.IntRange(min=0), help='Pixels that neighbouring tiles share.')
+@click.option('--overlap', type=click.IntRange(min=0), help='Pixels that neighbouring tiles share.  [default: 64]')
 @click.option('--device', help='cpu, cuda, cuda:1, ...  [default: cuda where there is one, else cpu]')
 @click.option(
     '--quality',
@@ -91,6 +93,7 @@ def restore(
     """
     end_as_by_ctrl_c(context)
     _refuse_contradictions(translator, deblurrer, direct, translated)
+    _refuse_missing(inputs)
 
     from tqdm import tqdm
 
@@ -113,6 +116,7 @@ def restore(
         direct=direct,
         translated=translated,
         compared=compared,
+        translate_only=deblurrer is None,
         with_direct=compared and not direct and deblurrer is not None,
         skip_existing=skip_existing,
         quality=quality,
@@ -149,7 +153,7 @@ def restore(
     if first or not meeting.is_shared:
         click.echo(f'{"" if meeting.is_shared else process}{everything}')
     if everything.failed:
-        raise SystemExit(1)
+        meeting.end(1)
 
 
 def _refuse_contradictions(translator: Path | None, deblurrer: Path | None, direct: bool, translated: bool) -> None:
@@ -158,11 +162,20 @@ def _refuse_contradictions(translator: Path | None, deblurrer: Path | None, dire
     if direct and translated:
         raise UserError('--translated: with --direct nothing is translated; leave one of the two out')
     if translator is None and not direct:
-        raise UserError('--translator is missing; give the checkpoint of G, or --direct to deblur without translation')
+        raise UserError(
+            '--translator is missing; give the checkpoint of G, or, if you mean to deblur without translation, --direct'
+        )
     if translated and deblurrer is None:
         raise UserError(
             '--translated: without --deblurrer the result is the translated picture; leave --translated out'
         )
+
+
+def _refuse_missing(inputs: Sequence[str]) -> None:
+    """The commonest mistake, before the seconds that it takes to import torch."""
+    for given in inputs:
+        if not Path(given).expanduser().exists() and not glob.has_magic(given):
+            raise UserError(f'{given}: no such file or folder (looked in {Path.cwd()})')
 
 
 def _own_gpu() -> str | None:

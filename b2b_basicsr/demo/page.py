@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 
 from b2b_basicsr.demo.results import HeldOutPicture, Score, read
-from b2b_basicsr.models.scores import GAIN
+from b2b_basicsr.records.score_names import GAIN
 from b2b_basicsr.report.curves import drawn, metric_panels
-from b2b_basicsr.report.embedded_pictures import MAX_SIDE, embed_all
+from b2b_basicsr.report.embedded_pictures import Encoding, embed_all
 from b2b_basicsr.report.page import Page, PictureSet, write_page
 from b2b_basicsr.report.run_folder import open_run
 from b2b_basicsr.report.score_table import Cell, Table, shown
@@ -49,6 +49,7 @@ def write_demo_page(folder: Path, scores: Mapping[str, Score], gain: float) -> P
     rows = [
         [Cell(name), Cell(shown('psnr', score.psnr)), Cell(shown('ssim', score.ssim))] for name, score in scores.items()
     ]
+    encoding = Encoding()
     page = Page(
         title='Blur2Blur, at small scale',
         kind='Demo',
@@ -56,7 +57,8 @@ def write_demo_page(folder: Path, scores: Mapping[str, Score], gain: float) -> P
         tables=[Table('means over the held-out photographs', ('', 'PSNR, dB', 'SSIM'), rows)],
         highlight=f'gain: {gain:+.2f} dB',
         curves=[('Gain in dB over the iterations of Blur2Blur (centre crops)', drawn(metric_panels(gains)))],
-        sets=[PictureSet('', pictures, embed_all(pictures, MAX_SIDE, 'page'))],
+        encoding=encoding.said,
+        sets=[PictureSet('', pictures, embed_all(pictures, encoding, 'page'))],
     )
     path = folder / 'index.html'
     write_page(page, path)

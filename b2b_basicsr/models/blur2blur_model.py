@@ -26,12 +26,17 @@ from b2b_basicsr.models.frozen_network import frozen_network
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
 from b2b_basicsr.models.picture_names import PictureNames
-from b2b_basicsr.models.picture_scores import ScoredPicture
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.val_options import RestorationValOptions
 from b2b_basicsr.models.validation_record import ValidationRecord
+from b2b_basicsr.records.picture_scores import ScoredPicture
+from b2b_basicsr.records.score_names import BLURRY, DIRECT, Comparison
 from b2b_basicsr.tiling import apply_tiled
+
+WITH_DEBLURRER = Comparison((BLURRY, DIRECT), gain_over=DIRECT)
+WITHOUT_DEBLURRER = Comparison((BLURRY,))
+"""G(x) has another blur, not less of it: there is no gain."""
 
 _CONTENT_LOSSES = {'perceptual_opt': 'l_g_percep', 'pixel_opt': 'l_g_pix', 'lpips_opt': 'l_g_lpips'}
 
@@ -44,7 +49,8 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
     then G's update against the updated D with the same G(B): the adversarial term, averaged over the scales, and the
     content losses, summed over them. ``net_d_iters`` and ``net_d_init_iters`` hold G back as in BasicSR.
 
-    Validation deblurs both G(x) and x with the frozen ``network_deblur`` and logs metrics for both, and the gain.
+    Validation deblurs both G(x) and x with the frozen ``network_deblur`` and logs metrics for both (``psnr`` and
+    ``psnr_direct``, say), the gain, and the blurry picture's own (``psnr_blurry``).
 
     Args:
         opt: a parsed option file of ``model_type: Blur2BlurModel``; its keys stand in ``options/b2b_rb2v.yml``.
@@ -190,8 +196,9 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
 
     def _init_validation_settings(self) -> None:
         settings = RestorationValOptions.from_options('val', self.opt['val'])
-        self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}))
-        self._direct_scores: dict[tuple[str, int], dict[str, float]] = {}
+        comparison = WITHOUT_DEBLURRER if self.net_deblur is None else WITH_DEBLURRER
+        self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}, comparison))
+        self._baseline_scores: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
         self._picture_names: dict[str, PictureNames] = {}
         if self.net_deblur is None:
             get_root_logger().info('No network_deblur: validation scores the translated picture G(x) alone.')
@@ -237,7 +244,7 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
         return gt
 
     def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
-        """Scores every picture of a set: restored, direct and gain; saves and logs what the options ask for."""
+        """Scores every picture of a set: restored, blurry, direct, gain; saves and logs what the options ask for."""
         dataset = dataloader.dataset
         dataset_name = dataset.opt['name']
         current_iter = self._last_trained(current_iter)
@@ -248,17 +255,19 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
             gt = self._feed_validation(data)
             self.test()
             place = (dataset_name, index)
-            # The deblurrer is frozen: what it makes of x itself is the same at every validation.
-            first_time = place not in self._direct_scores
+            # The deblurrer is frozen: x and what it makes of x itself are the same at every validation.
+            first_time = place not in self._baseline_scores
             shown = tb_logger is not None and index < self.val_settings.tb_pictures
             if first_time or shown:
                 self.test_direct()
             pictures = self._pictures(gt)
+            sharp = pictures.get('gt')
             if first_time:
-                direct = pictures.get('direct')
-                self._direct_scores[place] = {} if direct is None else self.scores.of(direct, pictures.get('gt'))
-            direct_scores = self._direct_scores[place] if self.net_deblur is not None else None
-            values = self.scores.beside(self.scores.of(pictures['restored'], pictures.get('gt')), direct_scores)
+                baselines = {BLURRY: pictures['lq'], DIRECT: pictures.get('direct')}
+                self._baseline_scores[place] = {
+                    name: self.scores.of(picture, sharp) for name, picture in baselines.items() if picture is not None
+                }
+            values = self.scores.beside(self.scores.of(pictures['restored'], sharp), self._baseline_scores[place])
             name = names.of(data['lq_path'][0])
             files = self._given_files(data)
             if save_img:

@@ -22,15 +22,16 @@ from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.mixup import mixed
 from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
 from b2b_basicsr.models.picture_names import PictureNames
-from b2b_basicsr.models.picture_scores import ScoredPicture
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.progressive_patches import cut_to_stage, stage_at
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.val_options import RestorationValOptions
 from b2b_basicsr.models.validation_record import ValidationRecord
+from b2b_basicsr.records.picture_scores import ScoredPicture
+from b2b_basicsr.records.score_names import BLURRY, Comparison
 from b2b_basicsr.tiling import apply_tiled
 
-BLURRY = '_blurry'
+COMPARISON = Comparison((BLURRY,), gain_over=BLURRY)
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {'Adam': torch.optim.Adam, 'AdamW': torch.optim.AdamW}
 
 
@@ -61,7 +62,7 @@ class DeblurModel(Placement, Schedules, ValidationRecord, SRModel):
         super().__init__(opt)
         if opt.get('val'):
             settings = RestorationValOptions.from_options('val', self.opt['val'])
-            self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}, baseline=BLURRY))
+            self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}, COMPARISON))
             self._blurry_scores: dict[tuple[str, int], dict[str, float]] = {}
             self._picture_names: dict[str, PictureNames] = {}
 
@@ -186,7 +187,8 @@ class DeblurModel(Placement, Schedules, ValidationRecord, SRModel):
             if save_img:
                 files['restored'] = self._picture_file(dataset_name, name, current_iter)
                 imwrite(pictures['restored'], str(files['restored']))
-            scored.append(ScoredPicture(name, self.scores.beside(values, self._blurry_scores[place]), files))
+            values = self.scores.beside(values, {BLURRY: self._blurry_scores[place]})
+            scored.append(ScoredPicture(name, values, files))
             if tb_logger is not None and index < self.val_settings.tb_pictures:
                 strip = torch.cat([torch.from_numpy(picture[..., ::-1].copy()) for picture in pictures.values()], dim=1)
                 tb_logger.add_image(

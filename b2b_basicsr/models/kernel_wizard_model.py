@@ -20,14 +20,15 @@ from b2b_basicsr.losses.code_divergence import code_divergence
 from b2b_basicsr.models.centre_crop import centre_crop
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.picture_names import PictureNames
-from b2b_basicsr.models.picture_scores import ScoredPicture
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.strip_picture import strip_picture
 from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.models.validation_record import ValidationRecord
+from b2b_basicsr.records.picture_scores import ScoredPicture
+from b2b_basicsr.records.score_names import NO_BLUR, Comparison
 
-NO_BLUR = '_no_blur'
+COMPARISON = Comparison((NO_BLUR,), gain_over=NO_BLUR)
 _STRIP_ROWS = 4
 _STRIP_SIDE = 256
 
@@ -58,7 +59,7 @@ class KernelWizardModel(Placement, Schedules, ValidationRecord, SRModel):
         super().__init__(opt)
         if opt.get('val'):
             settings = ValOptions.from_options('val', self.opt['val'])
-            self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}, baseline=NO_BLUR))
+            self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}, COMPARISON))
 
     # ------------------------------------------------------------------------------------------------ training
 
@@ -131,8 +132,8 @@ class KernelWizardModel(Placement, Schedules, ValidationRecord, SRModel):
                 self._feed_cropped(data)
                 self.test()
                 reblurred, sharp, blurry = (self._levels(picture) for picture in (self.output, self.gt, self.lq))
-                baseline = self.scores.of(sharp, blurry)
-                values = self.scores.beside(self.scores.of(reblurred, blurry), baseline)
+                baselines = {NO_BLUR: self.scores.of(sharp, blurry)}
+                values = self.scores.beside(self.scores.of(reblurred, blurry), baselines)
                 if index in shown:
                     other = dataset[(index + (len(dataset) + 1) // 2) % len(dataset)]
                     rows.append(self._row(other['gt'][None]))

@@ -1,4 +1,4 @@
-"""Metrics of a result beside those of a baseline: deblurred after translation, say, and deblurred directly."""
+"""Metrics of a result beside those of its baselines: the blurry picture as it is, say, and deblurred directly."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from basicsr.metrics import calculate_metric
 from basicsr.utils.registry import METRIC_REGISTRY
 from numpy.typing import NDArray
 
-DIRECT = '_direct'
-GAIN = 'gain'
+from b2b_basicsr.records.score_names import GAIN, Comparison
+
 Levels = NDArray[np.uint8]
 
 
 class Scores:
     """The metrics of an option file's ``val: metrics``.
 
-    For every metric ``m`` the result's value stands under ``m``, the baseline's under ``m_direct`` (or with another
-    ``baseline``). For PSNR there is the gain, their difference: under ``gain`` for the first PSNR entry, under
-    ``gain_m`` for any other.
+    For every metric ``m`` the result's value stands under ``m``, a baseline's under ``m_blurry``, say. For PSNR there
+    is the gain, the result less one of the baselines: under ``gain`` for the first PSNR entry, under ``gain_m`` for any
+    other.
 
     Args:
         metrics: entry name -> BasicSR's metric section (``type`` and the metric's own keys).
-        baseline: what is put behind the name of a baseline's value.
+        comparison: which baselines there are, and which of them the gain is over.
     """
 
-    def __init__(self, metrics: Mapping[str, Mapping[str, Any]], baseline: str = DIRECT) -> None:
-        self._baseline = baseline
+    def __init__(self, metrics: Mapping[str, Mapping[str, Any]], comparison: Comparison) -> None:
+        self._comparison = comparison
         self._options = {
             name: {key: value for key, value in section.items() if key != 'better'} for name, section in metrics.items()
         }
@@ -41,7 +41,8 @@ class Scores:
         signatures = {name: inspect.signature(function).parameters for name, function in functions.items()}
         self._needs_gt = {name for name, parameters in signatures.items() if 'img2' in parameters}
         psnr = [name for name, section in metrics.items() if section['type'] in ('calculate_psnr', 'calculate_psnr_pt')]
-        self._gains = {name: GAIN if place == 0 else f'{GAIN}_{name}' for place, name in enumerate(psnr)}
+        with_gain = psnr if comparison.gain_over is not None else []
+        self._gains = {name: GAIN if place == 0 else f'{GAIN}_{name}' for place, name in enumerate(with_gain)}
 
     def of(self, picture: Levels, gt: Levels | None) -> dict[str, float]:
         """Every metric of one picture; without ground truth, those that need none.
@@ -57,31 +58,40 @@ class Scores:
             if gt is not None or name not in self._needs_gt
         }
 
-    def beside(self, result: Mapping[str, float], baseline: Mapping[str, float] | None) -> dict[str, float]:
-        """One picture's values under the names above; ``baseline`` is ``None`` where there is none."""
+    def beside(self, result: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """One picture's values under the names above.
+
+        Args:
+            result: metric -> value.
+            baselines: a baseline's ending -> its values, alike; those that this picture lacks are left out.
+        """
         values = dict(result)
-        for name, value in (baseline or {}).items():
-            values[name + self._baseline] = value
+        for ending in self._comparison.baselines:
+            values |= {name + ending: value for name, value in baselines.get(ending, {}).items()}
+        over = baselines.get(self._comparison.gain_over or '', {})
         for name, gain in self._gains.items():
-            if baseline is not None and name in result:
-                values[gain] = result[name] - baseline[name]
+            if name in over and name in result:
+                values[gain] = result[name] - over[name]
         return values
 
-    def names(self, with_baseline: bool) -> set[str]:
+    def names(self) -> set[str]:
         """Every name under which a value can stand."""
-        names = set(self._options)
-        if with_baseline:
-            names |= {name + self._baseline for name in self._options} | set(self._gains.values())
-        return names
+        with_baselines = {name + ending for name in self._options for ending in self._comparison.baselines}
+        return {*self._options, *with_baselines, *self._gains.values()}
 
     def is_baseline(self, name: str) -> bool:
         """Whether a name stands for a baseline's value."""
-        return name.endswith(self._baseline)
+        return self._metric(name) != name
 
     def needs_gt(self, name: str) -> bool:
         """Whether a value hangs on the ground truth."""
-        return name in self._gains.values() or name.removesuffix(self._baseline) in self._needs_gt
+        return name in self._gains.values() or self._metric(name) in self._needs_gt
 
     def better(self, name: str) -> str:
         """``higher`` or ``lower``, as the entry or else the metric itself says; a gain is better higher."""
-        return self._better.get(name.removesuffix(self._baseline), 'higher')
+        return self._better.get(self._metric(name), 'higher')
+
+    def _metric(self, name: str) -> str:
+        """The entry whose value, or whose baseline's, stands under a name."""
+        stems = (name.removesuffix(ending) for ending in self._comparison.baselines if name.endswith(ending))
+        return name if name in self._options else next((stem for stem in stems if stem in self._options), name)

@@ -9,11 +9,11 @@ from typing import Any
 
 from basicsr.utils import get_root_logger
 
-from b2b_basicsr.models.picture_scores import ScoredPicture, write_picture_scores
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.training_files import TrainingFiles
 from b2b_basicsr.models.val_options import ValOptions
-from b2b_basicsr.models.validation_history import ValidationHistory
+from b2b_basicsr.records.picture_scores import ScoredPicture, write_picture_scores
+from b2b_basicsr.records.validation_history import ValidationHistory
 
 
 class ValidationRecord(TrainingFiles):
@@ -49,12 +49,17 @@ class ValidationRecord(TrainingFiles):
         self, dataset_name: str, pictures: Sequence[ScoredPicture], current_iter: int | str, tb_logger: Any
     ) -> None:
         """Takes every picture: writes the table, logs the means, keeps the best, and saves the best network."""
-        write_picture_scores(self._table_of_pictures(dataset_name, current_iter), pictures)
+        table = self._table_of_pictures(dataset_name, current_iter)
+        write_picture_scores(table, pictures)
+        if not self.is_train:
+            get_root_logger().info(f'{dataset_name}: {len(pictures)} pictures, each with its scores in {table}')
         found: dict[str, list[float]] = {}
         for picture in pictures:
             for metric, value in picture.values.items():
                 found.setdefault(metric, []).append(value)
         self.metric_results = {metric: sum(column) / len(column) for metric, column in found.items()}
+        if left_out := [metric for metric in self.opt['val'].get('metrics') or {} if metric not in found]:
+            get_root_logger().info(f'{dataset_name}: without ground truth no {", ".join(left_out)}')
         if not self.metric_results:
             return
         if self.is_train and isinstance(current_iter, int):

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -14,11 +15,11 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, Locator, MaxNLocator
 
-from b2b_basicsr.models.scores import GAIN
+from b2b_basicsr.records.score_names import is_gain
 from b2b_basicsr.report.basicsr_log import Curve
-from b2b_basicsr.report.score_table import BASELINES
+from b2b_basicsr.report.score_table import BASELINES, is_baseline
 
 _COLOURS = ('#3b82c4', '#d9772b', '#3f9e6a', '#a35fc4', '#c94f5c', '#8a8a2f')
 _TEXT = '#010203'
@@ -26,6 +27,7 @@ _TEXT = '#010203'
 
 _POINTS = 250
 _LOG_SPAN = 30
+_TICKS = 6
 _GROUPS = {'l_g': 'losses of G', 'l_d': 'losses of D', 'out_d': "D's answers", 'l': 'losses'}
 _BASELINE_STYLE = (0, (4, 2))
 
@@ -59,7 +61,7 @@ def metric_panels(validations: Mapping[int, Mapping[str, Mapping[str, float]]]) 
     panels = []
     for dataset, curves in found.items():
         for metric in curves:
-            if any(metric.endswith(end) and metric.removesuffix(end) in curves for end in BASELINES):
+            if is_baseline(metric, curves):
                 continue
             baselines = [metric + end for end in BASELINES if metric + end in curves]
             panels.append(
@@ -67,7 +69,7 @@ def metric_panels(validations: Mapping[int, Mapping[str, Mapping[str, float]]]) 
                     f'{metric}: {dataset}' if len(found) > 1 else metric,
                     {name: curves[name] for name in (metric, *baselines)},
                     frozenset(baselines),
-                    zero_line=metric.partition('_')[0] == GAIN,
+                    zero_line=is_gain(metric),
                     marked=True,
                 )
             )
@@ -108,7 +110,7 @@ def _draw_curves(axes: Axes, panel: Panel) -> None:
     if values and min(values) > 0 and max(values) > _LOG_SPAN * min(values) and not panel.marked:
         axes.set_yscale('log')
     axes.set_xlabel('iteration')
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_locator(_ticks(panel))
     axes.ticklabel_format(axis='x', style='plain')
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(color=_TEXT, alpha=0.12, linewidth=0.6)
@@ -118,6 +120,16 @@ def _draw_curves(axes: Axes, panel: Panel) -> None:
         spine.set(color=_TEXT, alpha=0.5)
     if len(panel.curves) > 1:
         axes.legend(frameon=False, fontsize=8, labelcolor=_TEXT)
+
+
+def _ticks(panel: Panel) -> Locator:
+    """A tick at each iteration that was validated, if they are few and apart; else at round ones."""
+    iterations = sorted({iteration for curve in panel.curves.values() for iteration, _ in curve})
+    span = iterations[-1] - iterations[0]
+    apart = all(later - earlier >= span / _TICKS for earlier, later in pairwise(iterations))
+    if panel.marked and len(iterations) <= _TICKS and apart:
+        return FixedLocator(iterations)
+    return MaxNLocator(_TICKS - 1, integer=True)
 
 
 def _grouped(curve: Sequence[tuple[int, float]]) -> tuple[list[float], list[float], list[float], list[float]]:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from b2b_basicsr.models.picture_scores import FILE_COLUMNS, ScoredPicture
-from b2b_basicsr.models.scores import GAIN
+from b2b_basicsr.records.picture_scores import FILE_COLUMNS, ScoredPicture
+from b2b_basicsr.records.score_names import GAIN
 
 LABELS = {
     'lq': 'blurry',
@@ -29,15 +29,38 @@ DESCRIPTIONS = {
     'translated': 'translated to the known blur',
     'restored': 'deblurred after translation',
 }
-QUALITY = 90
-"""WebP at 90 is as near to the picture as JPEG at 93 (38 dB), in half the bytes."""
-
-MAX_SIDE = 1280
-"""Frames of RB2V, REDS and GoPro are shown pixel by pixel."""
+LOSSLESS = 100
+"""The quality that keeps every level of every pixel."""
 
 _GIVEN, _SHARP = FILE_COLUMNS[0], FILE_COLUMNS[-1]
 _LARGEST_WEBP = 16383
+_OPENCV_LOSSLESS = 101
+"""To OpenCV, 100 is the best of the lossy qualities."""
+
 Levels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pictures are made light.
+
+    Args:
+        max_side: pictures with a longer side, in pixels, are made smaller; frames of RB2V, REDS and GoPro are not.
+        quality: of WebP, 1 to 99; :data:`LOSSLESS` is lossless.
+    """
+
+    max_side: int = 1280
+    quality: int = 95
+
+    @property
+    def said(self) -> str:
+        """A sentence about what that does to the levels of a picture."""
+        if self.quality >= LOSSLESS:
+            return 'The pictures are embedded as lossless WebP.'
+        return (
+            f'The pictures are embedded as lossy WebP, quality {self.quality} of 100; '
+            'the scores are of the pictures themselves.'
+        )
 
 
 @dataclass(frozen=True)
@@ -87,14 +110,14 @@ def choose(pictures: Sequence[ScoredPicture], count: int) -> tuple[list[ScoredPi
     return [pictures[index] for index in chosen], said
 
 
-def embed(picture: ScoredPicture, max_side: int) -> EmbeddedPicture | None:
+def embed(picture: ScoredPicture, encoding: Encoding) -> EmbeddedPicture | None:
     """Reads the files of a picture and makes them light; ``None`` if none of them can be shown.
 
     What the networks saved says which part is shown: with ``val: crop`` that is the centre of the given pictures.
 
     Args:
         picture: with its files.
-        max_side: pictures with a longer side are made smaller.
+        encoding: how light.
     """
     found = {kind: read_levels(file) for kind, file in _in_order(picture)}
     levels = {kind: content for kind, content in found.items() if content is not None}
@@ -104,16 +127,19 @@ def embed(picture: ScoredPicture, max_side: int) -> EmbeddedPicture | None:
     height, width = levels[made].shape[:2]
     cut = {kind: _centre(content, height, width) for kind, content in levels.items()}
     same = {kind: content for kind, content in cut.items() if content.shape[:2] == (height, width)}
-    scale = min(1.0, min(max_side, _LARGEST_WEBP) / max(height, width))
+    scale = min(1.0, min(encoding.max_side, _LARGEST_WEBP) / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    layers = [Layer(kind, LABELS.get(kind, kind), data_uri(_resized(content, size))) for kind, content in same.items()]
+    layers = [
+        Layer(kind, LABELS.get(kind, kind), data_uri(_resized(content, size), encoding))
+        for kind, content in same.items()
+    ]
     return EmbeddedPicture(picture, *size, scale, layers, [kind for kind in found if kind not in same])
 
 
-def embed_all(pictures: Sequence[ScoredPicture], max_side: int, title: str) -> list[EmbeddedPicture]:
+def embed_all(pictures: Sequence[ScoredPicture], encoding: Encoding, title: str) -> list[EmbeddedPicture]:
     """Those of the pictures that can be shown, with a progress bar of that title."""
     bar = tqdm(pictures, desc=title, unit='picture', disable=not pictures)
-    return [shown for shown in (embed(picture, max_side) for picture in bar) if shown is not None]
+    return [shown for shown in (embed(picture, encoding) for picture in bar) if shown is not None]
 
 
 def _in_order(picture: ScoredPicture) -> list[tuple[str, Path]]:
@@ -144,7 +170,8 @@ def _resized(picture: Levels, size: tuple[int, int]) -> Levels:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def data_uri(picture: Levels) -> str:
-    """A picture (BGR levels) as a data URI."""
-    _, encoded = cv2.imencode('.webp', picture, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+def data_uri(picture: Levels, encoding: Encoding) -> str:
+    """A picture (BGR levels) as a data URI; its size is as it is."""
+    quality = _OPENCV_LOSSLESS if encoding.quality >= LOSSLESS else encoding.quality
+    _, encoded = cv2.imencode('.webp', picture, [cv2.IMWRITE_WEBP_QUALITY, quality])
     return f'data:image/webp;base64,{base64.b64encode(encoded.tobytes()).decode("ascii")}'

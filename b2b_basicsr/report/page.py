@@ -14,8 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from b2b_basicsr import __version__
-from b2b_basicsr.models.picture_scores import ScoredPicture
 from b2b_basicsr.prepare.write_errors import cannot_write
+from b2b_basicsr.records.picture_scores import ScoredPicture
+from b2b_basicsr.records.score_names import is_gain
 from b2b_basicsr.report.embedded_pictures import DESCRIPTIONS, LABELS, EmbeddedPicture
 from b2b_basicsr.report.score_table import Table, shown
 
@@ -42,8 +43,9 @@ class PictureSet:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The columns of the table."""
-        return list(dict.fromkeys(metric for picture in self.scored for metric in picture.values))
+        """The columns of the table; gains first, where a phone shows them without scrolling."""
+        found = dict.fromkeys(metric for picture in self.scored for metric in picture.values)
+        return sorted(found, key=lambda metric: not is_gain(metric))
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -62,6 +64,7 @@ class Page:
         facts: (term, what) pairs.
         tables: of means.
         highlight: one line below the tables, in large letters.
+        encoding: a sentence on how the pictures were made light.
         curves: (heading, [(title, drawing)]).
         sets: pictures and their scores.
     """
@@ -72,6 +75,7 @@ class Page:
     facts: Sequence[tuple[str, str]] = ()
     tables: Sequence[Table] = ()
     highlight: str = ''
+    encoding: str = ''
     curves: Sequence[tuple[str, Sequence[tuple[str, Markup]]]] = ()
     sets: Sequence[PictureSet] = field(default_factory=list)
 
@@ -118,7 +122,7 @@ def render(page: Page) -> str:
 
 
 def write_page(page: Page, path: Path) -> None:
-    """Writes the page whole or not at all.
+    """Writes the page whole or not at all, into a folder that is there.
 
     Raises:
         UserError: if it cannot be written.
@@ -126,9 +130,8 @@ def write_page(page: Page, path: Path) -> None:
     text = render(page)
     unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            unfinished.write_text(text, encoding='utf-8')
+            unfinished.write_text(text, encoding='utf-8', errors='backslashreplace')
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)

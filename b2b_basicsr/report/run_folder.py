@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Literal
 
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.picture_scores import FILE_COLUMNS, ScoredPicture
-from b2b_basicsr.models.scores import Scores
-from b2b_basicsr.models.validation_history import ValidationHistory
+from b2b_basicsr.records.picture_scores import FILE_COLUMNS, ScoredPicture
+from b2b_basicsr.records.validation_history import ValidationHistory
 from b2b_basicsr.report.basicsr_log import BasicsrLog, read_log
 from b2b_basicsr.report.score_files import is_score_file, read_scores
 
 Values = Mapping[str, float]
+_LOWER_IS_BETTER = ('calculate_lpips',)
+"""Metrics that say so themselves (``metrics/traits.py``); asking them takes torch, for which a report does not wait."""
+
+_REPORT = 'report.html'
 _GIVEN = (FILE_COLUMNS[0], FILE_COLUMNS[-1])
 
 
@@ -42,18 +45,23 @@ class Run:
     """A training or a test.
 
     Args:
-        name: of the folder.
+        folder: where it is.
         kind: what it is.
         log: of BasicSR, all parts; empty where there is none.
         validations: of a training: iteration -> data set -> means.
         tables: iteration (0 in a test) -> data set -> file with a row for each picture.
     """
 
-    name: str
+    folder: Path
     kind: Literal['training', 'test']
     log: BasicsrLog
     validations: Mapping[int, Mapping[str, Values]] = field(default_factory=dict)
     tables: Mapping[int, Mapping[str, Path]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+        return self.folder.resolve().name
 
     @property
     def iterations(self) -> list[int]:
@@ -62,12 +70,9 @@ class Run:
 
     def better(self, metric: str) -> Literal['higher', 'lower']:
         """Which values of a metric are better, as the option file or else the metric itself says."""
-        section = self.log.option('val', 'metrics', metric)
-        try:
-            said = Scores({metric: section}).better(metric) if isinstance(section, Mapping) else ''
-        except KeyError:  # a metric that is not registered here
-            said = str(section.get('better'))
-        return 'lower' if said == 'lower' else 'higher'
+        said = self.log.option('val', 'metrics', metric, 'better')
+        own = 'lower' if self.log.option('val', 'metrics', metric, 'type') in _LOWER_IS_BETTER else 'higher'
+        return 'lower' if (said or own) == 'lower' else 'higher'
 
     def sets_at(self, iteration: int) -> list[ScoredSet]:
         """What was found at an iteration; 0 in a test."""
@@ -143,24 +148,44 @@ def open_run(folder: Path) -> Run:
     """
     if not folder.is_dir():
         raise UserError(f'{folder}: is no folder; give experiments/NAME (a training) or results/NAME (a test)')
-    name = folder.resolve().name
     train_logs, test_logs = (_logs(folder, kind) for kind in ('train', 'test'))
     history = folder / 'training_states' / 'validations.jsonl'
     if train_logs or history.is_file():
-        return _training(folder, name, read_log(train_logs), history)
+        return _training(folder, read_log(train_logs), history)
     tables = {path.stem: path for path in sorted(folder.glob('*.csv')) if is_score_file(path)}
     if test_logs or tables:
         log = read_log(test_logs[-1:])
         means = {dataset: values for dataset, _, values in log.validations}
-        return Run(name, 'test', log, {0: means} if means and not tables else {}, {0: tables} if tables else {})
+        return Run(folder, 'test', log, {0: means} if means and not tables else {}, {0: tables} if tables else {})
     raise UserError(
         f'{folder}: neither a training (train_*.log, training_states) nor a test (test_*.log, SET.csv); '
         'give experiments/NAME or results/NAME'
     )
 
 
-def _training(folder: Path, name: str, log: BasicsrLog, history: Path) -> Run:
-    entries = list(ValidationHistory(history).until(sys.maxsize))
+def report_file(run: Run, out: Path | None) -> Path:
+    """The file for a run's report.
+
+    Args:
+        run: the training or test.
+        out: as the user names it; ``None`` for ``report.html`` in the run's folder.
+
+    Raises:
+        UserError: if there is no such folder, or the file is one.
+    """
+    if out is None:
+        return run.folder / _REPORT
+    if out.is_dir():
+        raise UserError(f'-o: {out} is a folder; name a file in it, {out / _REPORT} say')
+    if not out.parent.is_dir():
+        raise UserError(f'-o: {out.parent} is no folder; make it first, or name a file elsewhere')
+    return out
+
+
+def _training(folder: Path, log: BasicsrLog, history: Path) -> Run:
+    kept = ValidationHistory(history)
+    abandoned = kept.abandoned()
+    entries = [entry for entry in kept.until(sys.maxsize) if entry[1] not in abandoned]
     if not entries:  # BasicSR's own models keep none
         entries = [*log.validations]
     validations: dict[int, dict[str, Values]] = {}
@@ -170,9 +195,9 @@ def _training(folder: Path, name: str, log: BasicsrLog, history: Path) -> Run:
     for path in sorted(folder.glob('visualization/*/*.csv')):
         dataset = path.parent.name
         numbered = re.fullmatch(rf'{re.escape(dataset)}_(\d+)', path.stem)
-        if numbered and is_score_file(path):
+        if numbered and int(numbered.group(1)) not in abandoned and is_score_file(path):
             tables.setdefault(int(numbered.group(1)), {})[dataset] = path
-    return Run(name, 'training', log, validations, tables)
+    return Run(folder, 'training', log, validations, tables)
 
 
 def _logs(folder: Path, kind: str) -> list[Path]:

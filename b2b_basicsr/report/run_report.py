@@ -7,46 +7,38 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from b2b_basicsr.errors import UserError
 from b2b_basicsr.report.curves import drawn, loss_panels, metric_panels
 from b2b_basicsr.report.embedded_pictures import (
     LABELS,
-    MAX_SIDE,
+    LOSSLESS,
     EmbeddedPicture,
+    Encoding,
     choose,
     data_uri,
     embed_all,
     read_levels,
 )
 from b2b_basicsr.report.page import Page, PictureSet, write_page
-from b2b_basicsr.report.run_folder import Run, ScoredSet, has_results, open_run
+from b2b_basicsr.report.run_folder import Run, ScoredSet, has_results
 from b2b_basicsr.report.score_table import score_table
-
-REPORT = 'report.html'
 
 
 def write_report(
-    folder: Path, out: Path | None = None, iteration: int | None = None, pictures: int = 24, max_side: int = MAX_SIDE
-) -> Path:
+    run: Run, out: Path, iteration: int | None = None, pictures: int = 24, encoding: Encoding | None = None
+) -> None:
     """Writes the page of a training or a test.
 
     Args:
-        folder: ``experiments/NAME`` or ``results/NAME``.
-        out: the file; ``report.html`` in the folder if ``None``.
+        run: as ``open_run`` found it.
+        out: the file, in a folder that is there.
         iteration: of a training; see :meth:`Run.chosen_iteration`.
         pictures: how many of each set to embed at most.
-        max_side: longest side of an embedded picture, in pixels.
-
-    Returns:
-        The file's path.
+        encoding: of the embedded pictures; ``None`` for the usual one.
 
     Raises:
-        UserError: if the folder is neither, the iteration was not validated, or the file cannot be written.
+        UserError: if the iteration was not validated, or the file cannot be written.
     """
-    run = open_run(folder)
-    out = folder / REPORT if out is None else out
-    if out.is_dir():
-        raise UserError(f'-o: {out} is a folder; name a file in it, {out / REPORT} say')
+    encoding = encoding or Encoding()
     chosen, why = run.chosen_iteration(iteration)
     sets = run.sets_at(chosen)
     tables = [
@@ -54,6 +46,7 @@ def write_report(
         for group in sets
         if group.means
     ]
+    shown = [_picture_set(run, group, len(sets) > 1, pictures, encoding) for group in sets]
     page = Page(
         title=run.name,
         kind='Training' if run.kind == 'training' else 'Test',
@@ -61,10 +54,10 @@ def write_report(
         facts=_facts(run),
         tables=[table for table in tables if table is not None],
         curves=_curves(run),
-        sets=[_picture_set(run, group, len(sets) > 1, pictures, max_side) for group in sets],
+        encoding=_encoded(shown, encoding),
+        sets=shown,
     )
     write_page(page, out)
-    return out
 
 
 def _counted(group: ScoredSet) -> str:
@@ -106,17 +99,23 @@ def _curves(run: Run) -> list[tuple[str, list[tuple[str, Markup]]]]:
     return [(title, panels) for title, panels in (('Metrics', metrics), ('Losses', losses)) if panels]
 
 
-def _picture_set(run: Run, group: ScoredSet, is_named: bool, count: int, max_side: int) -> PictureSet:
+def _encoded(sets: list[PictureSet], encoding: Encoding) -> str:
+    if not any(group.embedded or group.overview for group in sets):
+        return ''
+    return encoding.said + (f' --quality {LOSSLESS} embeds them without loss.' if encoding.quality < LOSSLESS else '')
+
+
+def _picture_set(run: Run, group: ScoredSet, is_named: bool, count: int, encoding: Encoding) -> PictureSet:
     name = group.name if is_named else ''
     overview = read_levels(group.overview) if group.overview is not None else None
-    source = None if overview is None else data_uri(overview)
+    source = None if overview is None else data_uri(overview, encoding)
     with_results = [picture for picture in group.pictures if has_results(picture)]
     if not with_results:
         said = '' if source else _why_no_pictures(run, group)
         return PictureSet(name, group.pictures, (), said, source)
     chosen, said = choose(with_results, count)
-    shown = embed_all(chosen, max_side, group.name)
-    sentences = [said, *_left_out(shown), *_made_smaller(shown, max_side)]
+    shown = embed_all(chosen, encoding, group.name)
+    sentences = [said, *_left_out(shown), *_made_smaller(shown, encoding.max_side)]
     if len(with_results) < len(group.pictures):
         sentences.append(f'{len(group.pictures) - len(with_results)} more have scores, but no saved pictures.')
     return PictureSet(name, group.pictures, shown, ' '.join(sentences), source)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.picture_scores import FILE_COLUMNS, ScoredPicture
+from b2b_basicsr.records.picture_scores import FILE_COLUMNS, ScoredPicture
 
 _NAME = 'picture'
 
@@ -20,13 +20,13 @@ def is_score_file(path: Path) -> bool:
 
 
 def read_scores(path: Path) -> list[ScoredPicture]:
-    """The pictures of a table written by ``models/picture_scores.py``; an empty cell is a value that is not there.
+    """The pictures of a table written by ``records/picture_scores.py``; an empty cell is a value that is not there.
 
     Raises:
         UserError: if the file is no such table.
     """
     try:
-        with path.open(encoding='utf-8', newline='') as file:
+        with path.open(encoding='utf-8', errors='surrogateescape', newline='') as file:
             table = csv.reader(file)
             header = next(table, [])
             if header[:1] != [_NAME] or FILE_COLUMNS[0] not in header:

@@ -82,14 +82,16 @@ def find_jobs(inputs: Sequence[str], out: Path, translated: bool = False, compar
     """
     found = FoundJobs()
     below: set[tuple[Path, Path]] = set()
+    others: set[Path] = set()
     for given in inputs:
-        below.update(_files_of(given, out, found.others))
+        below.update(_files_of(given, out, others))
+    found.others = Counter(file.suffix.lower() or file.name for file in others)
     sources = sorted(below, key=lambda pair: (natural_order(pair[1].as_posix()), pair[1].as_posix(), str(pair[0])))
     found.jobs = [Job(source, out / name) for source, name in sources]
     if not found.jobs:
-        others = f' ({said_of_others(found.others)})' if found.others else ''
+        said = f' ({said_of_others(found.others)})' if found.others else ''
         raise UserError(
-            f'no picture or video in {" ".join(inputs)}{others}; files end in '
+            f'no picture or video in {" ".join(inputs)}{said}; files end in '
             f'{", ".join((*PICTURE_EXTENSIONS, *VIDEO_EXTENSIONS))}'
         )
     _refuse_clashes(found.jobs, out, translated, compared)
@@ -102,11 +104,11 @@ def said_of_others(others: Counter[str]) -> str:
     return f'{others.total()} {"file" if others.total() == 1 else "files"} of other kinds left out: {kinds}'
 
 
-def _files_of(given: str, out: Path, others: Counter[str]) -> Iterator[tuple[Path, Path]]:
+def _files_of(given: str, out: Path, others: set[Path]) -> Iterator[tuple[Path, Path]]:
     path = Path(given).expanduser()
     if path.is_dir():
-        if path.resolve() == out.resolve():
-            raise UserError(f'{given}: is the folder for the results as well; give another -o')
+        if _lies_in(path, out):
+            raise UserError(f'{given}: is, or lies in, the folder for the results; give another -o')
         yield from ((file, file.relative_to(path)) for file in _walk(path, out, others))
     elif path.is_file():
         if not _can_be_restored(path):
@@ -121,7 +123,7 @@ def _files_of(given: str, out: Path, others: Counter[str]) -> Iterator[tuple[Pat
         raise UserError(f'{given}: no such file or folder (looked in {Path.cwd()})')
 
 
-def _matches(pattern: Path, given: str, out: Path, others: Counter[str]) -> Iterator[tuple[Path, Path]]:
+def _matches(pattern: Path, given: str, out: Path, others: set[Path]) -> Iterator[tuple[Path, Path]]:
     fixed = Path(*_until_wildcard(pattern.parts))
     matches = glob.glob(str(pattern), recursive=True)
     if not matches:
@@ -146,7 +148,7 @@ def _until_wildcard(parts: Sequence[str]) -> list[str]:
     return fixed
 
 
-def _walk(folder: Path, out: Path, others: Counter[str], above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
+def _walk(folder: Path, out: Path, others: set[Path], above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
     """Files of any depth, through links to folders, but not round in circles, nor in the folder for the results."""
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
@@ -162,14 +164,14 @@ def _walk(folder: Path, out: Path, others: Counter[str], above: tuple[tuple[int,
             yield from _walk(entry, out, others, (*above, here))
 
 
-def _wanted(files: Sequence[Path], others: Counter[str]) -> Iterator[Path]:
+def _wanted(files: Sequence[Path], others: set[Path]) -> Iterator[Path]:
     for file in files:
         if file.name.startswith('.'):
             continue
         if _can_be_restored(file):
             yield file
         else:
-            others[file.suffix.lower() or file.name] += 1
+            others.add(file)
 
 
 def _can_be_restored(file: Path) -> bool:
@@ -186,7 +188,8 @@ def _in_circles(folder: Path) -> bool:
 
 
 def _refuse_clashes(jobs: Sequence[Job], out: Path, translated: bool, compared: bool) -> None:
-    sources = {_same_file(job.source): job.source for job in jobs}
+    # A link is replaced, what it leads to is not: both places are the input's.
+    sources = {_same_file(place): job.source for job in jobs for place in (job.source, job.source.resolve())}
     writers: dict[str, Job] = {}
     for job in jobs:
         for output in job.outputs(translated, compared):

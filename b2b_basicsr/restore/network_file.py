@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ def network_from_file(
     if option_file is not None:
         net = _described(*_section_of_file(role, option_file, sections), role, path, weights)
     elif isinstance(content.get('network'), Mapping):
-        net = _described(f'{role}: {str(path)!r}: network', content['network'], role, path, weights)
+        section = _without_files(role, path, content['network'])
+        net = _described(f'{role}: {str(path)!r}: network', section, role, path, weights)
     else:
         net = _recognised(role, path, weights)
     _logger.info('%s: %s from %s, with param key: [%s].', role, type(net).__name__, path, part)
@@ -102,6 +104,19 @@ def _section_of_file(role: str, option_file: str | Path, sections: Sequence[str]
         if opt.get(name) is not None:
             return f'{option_file}: {name}', opt[name]
     raise UserError(f'{role}_opt: {option_file} has no section {" or ".join(sections)} to say what network it is')
+
+
+def _without_files(role: str, path: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A checkpoint's section. It must not have other files read, in ways that may run code from them."""
+    if getattr(dict(iter(ARCH_REGISTRY)).get(str(section.get('type'))), 'carries_weights', False):
+        return section  # whose file is replaced by the checkpoint itself
+    for key, value in section.items():
+        if key != 'type' and isinstance(value, str) and (re.search(r'[/\\]', value) or Path(value).suffix):
+            raise UserError(
+                f'{role}: {str(path)!r}: network: {key} names a file, {value!r}, which is not read on the word of a '
+                f'checkpoint; if you trust it, name an option file that says so, by --{role}-opt'
+            )
+    return section
 
 
 def _described(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.restore import jpeg_segments, png_chunks, webp_chunks
 from b2b_basicsr.restore.tiff_file import write_tiff
 from b2b_basicsr.restore.whole_file import whole_file
 
@@ -23,32 +24,28 @@ DEFAULT_QUALITY = 95
 Samples = NDArray[Any]
 """uint8 or uint16."""
 
-_CARRIED = ('exif-data', 'xmp-data', 'iptc-data', 'icc-profile-data')
-_PNG_TEXT = 'png-comment-'
-_STALE = ('orientation', 'exif-ifd0-Orientation', 'jpeg-thumbnail-data')
-"""What libvips makes of ``exif-data`` and writes in its place: the turn has been applied, the thumbnail is blurry."""
 _GREY, _COLOUR = {'b-w', 'grey16'}, {'srgb', 'rgb', 'rgb16'}
+_TURNED = (5, 6, 7, 8)
 _DEPTHS = {'uchar': np.uint8, 'ushort': np.uint16}
-_XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:\s*=\s*["\']|>)\s*)[2-8](?=\s*["\'<])')
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture as it is shown, with all that its file says of it.
+    """A picture as it is shown.
 
     Args:
         path: the file.
         format: by its content: ``jpeg``, ``png``, ``tiff`` or ``webp``.
         lossless: whether its format, as it was used, keeps every sample.
         samples: uint8 or uint16 [h, w, 1 to 4]: grey or RGB, the last of an even number being alpha.
-        header: size and metadata, without pixels.
+        turned: whether its width and height are the file's height and width.
     """
 
     path: Path
     format: str
     lossless: bool
     samples: Samples
-    header: pyvips.Image
+    turned: bool
 
     def rgb(self) -> Samples:
         """uint8 or uint16 [h, w, 3], without alpha; grey is given to all three."""
@@ -87,17 +84,20 @@ def read_picture(path: Path) -> PictureFile:
     try:
         loaded = _load(path, kind)
         pages = loaded.get('n-pages') if loaded.get_typeof('n-pages') else 1
+        if kind == 'png':
+            pages = _frames_of_png(path)  # libvips knows the first alone
         if pages > 1:
             raise UserError(f'holds {pages} pictures (pages or an animation); save them one by one')
         _refuse_other_samples(loaded)
-        if loaded.get_typeof('orientation') and loaded.get('orientation') != 1:
+        orientation = loaded.get('orientation') if loaded.get_typeof('orientation') else 1
+        if orientation != 1:
             loaded = loaded.copy_memory().autorot()
         samples = loaded.numpy()
     except pyvips.Error as cause:
         raise UserError(f'cannot be read as a picture ({_said(cause)}); mend it or leave it out') from cause
     if samples.ndim == 2:
         samples = samples[..., None]
-    return PictureFile(path, kind, _is_lossless(path, kind), samples, _with_metadata(pyvips.Image.black(1, 1), loaded))
+    return PictureFile(path, kind, _is_lossless(path, kind), samples, turned=orientation in _TURNED)
 
 
 def write_picture(out: Path, samples: Samples, like: PictureFile, quality: int = DEFAULT_QUALITY) -> None:
@@ -115,20 +115,28 @@ def write_picture(out: Path, samples: Samples, like: PictureFile, quality: int =
     """
     with whole_file(out) as temporary:
         if like.format == 'tiff':
-            xmp = like.header.get('xmp-data') if like.header.get_typeof('xmp-data') else None
-            write_tiff(temporary, samples, like.path, xmp)
+            write_tiff(temporary, samples, like.path, like.turned)
             return
-        picture = _with_metadata(_as_vips(samples), like.header)
-        save: dict[str, Callable[[], Any]] = {
-            'jpeg': lambda: picture.jpegsave(str(temporary), Q=quality, subsample_mode='off', keep='all'),
-            'png': lambda: picture.pngsave(
-                str(temporary), bitdepth=8 * samples.itemsize, palette=False, compression=6, keep='all'
-            ),
-            'webp': lambda: picture.webpsave(
-                str(temporary), Q=quality, lossless=like.lossless, exact=like.lossless, smart_subsample=True, keep='all'
-            ),
-        }
-        _saved(save[like.format], out)
+        picture = _as_vips(samples)
+        with like.path.open('rb') as source, temporary.open('wb') as file:
+            if like.format == 'jpeg':
+                jpeg = _saved(lambda: picture.jpegsave_buffer(Q=quality, subsample_mode='off', keep='none'), out)
+                file.write(jpeg_segments.with_segments_of(source.read(), jpeg, like.turned))
+            elif like.format == 'png':
+                depth = 8 * samples.itemsize
+                png = _saved(
+                    lambda: picture.pngsave_buffer(bitdepth=depth, palette=False, compression=6, keep='none'), out
+                )
+                file.writelines(png_chunks.with_chunks_of(source, png, like.turned))
+            else:
+                webp = _saved(
+                    lambda: picture.webpsave_buffer(
+                        Q=quality, lossless=like.lossless, exact=like.lossless, smart_subsample=True, keep='none'
+                    ),
+                    out,
+                )
+                size, alpha = (samples.shape[1], samples.shape[0]), samples.shape[2] == 4
+                file.write(webp_chunks.with_chunks_of(source, io.BytesIO(webp), size, alpha, like.turned))
 
 
 def write_png(out: Path, rgb: Samples) -> None:
@@ -186,32 +194,22 @@ def _refuse_other_samples(picture: pyvips.Image) -> None:
         )
 
 
+def _frames_of_png(path: Path) -> int:
+    """The number of frames of an animated PNG; 1 of any other."""
+    with path.open('rb') as file:
+        file.seek(8)
+        while len(start := file.read(8)) == 8 and start[4:] != b'IDAT':
+            if start[4:] == b'acTL':
+                return int.from_bytes(file.read(4), 'big')
+            file.seek(int.from_bytes(start[:4], 'big') + 4, os.SEEK_CUR)
+    return 1
+
+
 def _is_lossless(path: Path, kind: str) -> bool:
     if kind != 'webp':
         return kind != 'jpeg'
     with path.open('rb') as file:
-        file.seek(12)
-        while len(start := file.read(8)) == 8:
-            name, size = start[:4], int.from_bytes(start[4:], 'little')
-            if name in (b'VP8 ', b'VP8L'):
-                return name == b'VP8L'
-            file.seek(size + size % 2, os.SEEK_CUR)
-    return False
-
-
-def _with_metadata(picture: pyvips.Image, other: pyvips.Image) -> pyvips.Image:
-    """A picture with the metadata of another, its orientation excepted: that has been applied."""
-    own = picture.copy(xres=other.xres, yres=other.yres)
-    for name in other.get_fields():
-        if name not in _CARRIED and not name.startswith(_PNG_TEXT):
-            continue
-        value = other.get(name)
-        if name == 'xmp-data':
-            value = _XMP_ORIENTATION.sub(rb'\g<1>1', value)
-        own.set_type(other.get_typeof(name), name, value)
-    for name in _STALE:
-        own.remove(name)
-    return own
+        return any(True for _ in webp_chunks.webp_chunks(file, (b'VP8L',)))
 
 
 def _as_vips(samples: Samples) -> pyvips.Image:
@@ -223,9 +221,9 @@ def _as_vips(samples: Samples) -> pyvips.Image:
     return pyvips.Image.new_from_array(np.ascontiguousarray(samples), interpretation=interpretation)
 
 
-def _saved(save: Callable[[], Any], out: Path) -> None:
+def _saved(save: Callable[[], Any], out: Path) -> Any:
     try:
-        save()
+        return save()
     except pyvips.Error as cause:
         raise UserError(f'cannot be written to {out} ({_said(cause)})') from cause
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.restore.network_file import DEBLURRER_SECTIONS, TRANSLATOR_SECTIONS, network_from_file
-from b2b_basicsr.restore.tile_size import WHOLE_ON_CPU, automatic_tile
-from b2b_basicsr.tiling import DEFAULT_OVERLAP, apply_tiled, tile_starts, tiled_bands
+from b2b_basicsr.restore.tile_size import SMALLEST_AUTOMATIC_TILE, WHOLE_ON_CPU, automatic_tile
+from b2b_basicsr.tiling import ALIGNMENT, DEFAULT_OVERLAP, apply_tiled, tile_starts, tiled_bands
 
 Picture = TypeVar('Picture', bound='Tensor | NDArray[Any]')
 Tile = int | Literal['auto'] | None
@@ -290,7 +290,8 @@ class Blur2BlurPipeline:
 
         def read_rows(top: int, end: int) -> Tensor:
             # Still in levels, and of unsigned numbers only bytes are known to every torch: floating point is for tiles.
-            rows = np.ascontiguousarray(picture[top:end]).view({1: np.uint8, 2: np.int16}[picture.itemsize])
+            # A copy: torch warns of arrays that are read-only, as a video's frames are.
+            rows = np.array(picture[top:end], order='C').view({1: np.uint8, 2: np.int16}[picture.itemsize])
             return torch.from_numpy(rows).permute(2, 0, 1)[None]
 
         def run(part: Tensor) -> tuple[Tensor, ...]:
@@ -323,10 +324,18 @@ def _write(band: Tensor, result: NDArray[Any]) -> None:
 def _check_tiling(tile: Tile, overlap: int) -> None:
     if isinstance(overlap, bool) or not isinstance(overlap, int) or overlap < 0:
         raise UserError(f'overlap: {overlap!r}; give a whole number of pixels, 0 or more')
-    if tile is None or tile == 'auto':
-        tile = 256  # the smallest that is taken
-    elif isinstance(tile, bool) or not isinstance(tile, int):
-        raise UserError(f'tile: {tile!r}; give a whole number of pixels, auto, or nothing for the whole picture')
+    if tile is None:
+        return
+    if tile == 'auto':
+        most = SMALLEST_AUTOMATIC_TILE - ALIGNMENT
+        if overlap > most:
+            raise UserError(
+                f'overlap: {overlap}; an automatic tile may be as small as {SMALLEST_AUTOMATIC_TILE} pixels, so give '
+                f'{most} at most, or a tile of your own'
+            )
+        return
+    if isinstance(tile, bool) or not isinstance(tile, int):
+        raise UserError(f'tile: {tile!r}; give a whole number of pixels, auto, or none (None) for the whole picture')
     try:
         tile_starts(4 * tile, tile, overlap)
     except ValueError as error:

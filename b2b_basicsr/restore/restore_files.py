@@ -43,6 +43,7 @@ class RestoreSettings:
         direct: the deblurrer alone, without translation.
         translated: write the translated picture, too.
         compared: write a picture with all side by side, too.
+        translate_only: without a deblurrer, so that the result is the translated picture.
         with_direct: whether that shows the picture that was deblurred without translation, which takes another pass.
         skip_existing: leave files alone whose results are there.
         quality: of JPEG and lossy WebP, in percent.
@@ -51,6 +52,7 @@ class RestoreSettings:
     direct: bool = False
     translated: bool = False
     compared: bool = False
+    translate_only: bool = False
     with_direct: bool = False
     skip_existing: bool = False
     quality: int = DEFAULT_QUALITY
@@ -182,7 +184,7 @@ def _apply(rgb: Samples, pipeline: Pipeline, settings: RestoreSettings) -> _Rest
         columns['direct'] = pipeline(rgb, translate=False)
     if translated is not None:
         columns['translated'] = translated
-    columns['direct' if settings.direct else 'restored'] = result
+    columns['direct' if settings.direct else 'translated' if settings.translate_only else 'restored'] = result
     return _Restored(result, translated, strip_picture([{name: as_8_bits(one) for name, one in columns.items()}]))
 
 

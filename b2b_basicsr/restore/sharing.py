@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, NoReturn
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.restore.inputs import Job
+
+_PATIENCE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,23 @@ class Meeting:
 
     @classmethod
     def join(cls, share: Share) -> Meeting:
-        """Connects to the address in ``MASTER_ADDR`` and ``MASTER_PORT``, where torchrun says one."""
+        """Connects to the address in ``MASTER_ADDR`` and ``MASTER_PORT``, where torchrun says one.
+
+        Raises:
+            UserError: if nobody is there for ten minutes.
+        """
         if share.processes == 1 or not {'MASTER_ADDR', 'MASTER_PORT'} <= os.environ.keys():
             return cls(share)
         from torch.distributed.rendezvous import rendezvous
 
-        store, _, _ = next(iter(rendezvous('env://', share.rank, share.processes)))
+        try:
+            store, _, _ = next(iter(rendezvous('env://', share.rank, share.processes, timeout=_PATIENCE)))
+        except RuntimeError as cause:
+            place = f'{os.environ["MASTER_ADDR"]}:{os.environ["MASTER_PORT"]}'
+            raise UserError(
+                f'process {share.rank + 1} of {share.processes} met nobody at {place} (MASTER_ADDR, MASTER_PORT): '
+                'start all processes, or leave both variables out, and each does its share alone'
+            ) from cause
         return cls(share, store)
 
     @property
@@ -106,10 +121,21 @@ class Meeting:
         self._wait_for([f'outcome/{rank}' for rank in ranks])
         outcomes = [json.loads(self._store.get(f'outcome/{rank}')) for rank in ranks]
         self._store.set(f'left/{self._share.rank}', '')
-        if self._share.rank == 0:  # which may be the one that holds the store
-            self._wait_for([f'left/{rank}' for rank in ranks])
+        try:
+            self._wait_for([f'left/{rank}' for rank in ranks], every=0.02)
+        except RuntimeError:  # the first may hold the store, and has seen all the others leave
+            if self._share.rank == 0:
+                raise
         return outcomes
 
-    def _wait_for(self, keys: list[str]) -> None:
+    def end(self, status: int) -> NoReturn:
+        """Ends the process, of those that meet at once: torchrun kills whoever is slower to end than the first."""
+        if self.is_shared:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        raise SystemExit(status)
+
+    def _wait_for(self, keys: list[str], every: float = 0.2) -> None:
         while not self._store.check(keys):  # not its wait(), in which no signal is heard
-            time.sleep(0.2)
+            time.sleep(every)

@@ -15,6 +15,7 @@ WHOLE_ON_CPU = 1 << 20
 TILE_ON_CPU = 512
 
 _TILES_ON_CUDA = (2048, 1536, 1024, 768, 512, 256)
+SMALLEST_AUTOMATIC_TILE = _TILES_ON_CUDA[-1]
 _MEASURED = (128, 256)
 _SHARE_OF_FREE_MEMORY = 0.8
 
@@ -43,8 +44,8 @@ def automatic_tile(run: Callable[[Tensor], object], device: torch.device) -> int
         if large + of_a_pixel * (side**2 - _MEASURED[1] ** 2) <= free:
             return side
     raise UserError(
-        f'tile: {free / 2**30:.1f} GiB of memory are free on {device}, too little for a tile of {_TILES_ON_CUDA[-1]} '
-        f'pixels; free some, or give a smaller tile yourself'
+        f'tile: {free / 2**30:.1f} GiB of memory are free on {device}, too little for a tile of '
+        f'{SMALLEST_AUTOMATIC_TILE} pixels; free some, or give a smaller tile yourself'
     )
 
 

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from b2b_basicsr.data.video_opening import open_video, refuse_playlist, unreadable_video
+from b2b_basicsr.data.video_opening import open_video, refuse_playlist
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.restore.whole_file import whole_file
 
@@ -30,20 +30,27 @@ Frame = NDArray[np.uint8]
 _COUNTED = ('.mp4', '.mov', '.m4v', '.3gp', '.avi')
 """Containers whose header counts the frames; elsewhere their number is a guess from the duration."""
 _WITH_DELAYS = ('.mp4', '.mov', '.m4v', '.3gp', '.mkv', '.webm')
+_WITH_EDIT_LISTS = ('.mp4', '.mov', '.m4v', '.3gp')
 _COLOUR_TAGS = {'color_space': '-colorspace', 'color_primaries': '-color_primaries', 'color_transfer': '-color_trc'}
 _USUAL_RATE = Fraction(25)
+_OUT_OF_TURN = 1.05
+"""Frames' times; a little more than one, as times in files are rounded."""
+_SPEAKER = re.compile(r'^\[[^]]* @ 0x[0-9a-f]+\] ')
 _PICTURES = '0:V:0'
 """The first stream of pictures that is no cover."""
 _H264 = ('-c:v', 'libx264', '-preset', 'medium', '-crf', '16')
+_MPEG4 = ('-c:v', 'mpeg4', '-qscale:v', '2')
 _ENCODERS: dict[str, Sequence[Sequence[str]]] = {
     '.webm': (
         ('-c:v', 'libvpx-vp9', '-crf', '18', '-b:v', '0', '-row-mt', '1', '-deadline', 'good', '-cpu-used', '4'),
     ),
+    # without frames out of their order, for which AVI has no times: sound would be delayed
+    '.avi': ((*_H264, '-bf', '0'), _MPEG4),
     '.mpg': (('-c:v', 'mpeg2video', '-qscale:v', '2'),),
     '.mpeg': (('-c:v', 'mpeg2video', '-qscale:v', '2'),),
     '.wmv': (('-c:v', 'wmv2', '-qscale:v', '2'),),
 }
-_COMMON_ENCODERS = (_H264, ('-c:v', 'mpeg4', '-qscale:v', '2'))
+_COMMON_ENCODERS = (_H264, _MPEG4)
 _CARRIED_STREAMS = (('-map', '1:a?', '-map', '1:s?'), ('-map', '1:a?'), ())
 _MATRICES = {'bt709': 'bt709', 'bt2020nc': 'bt2020', 'smpte170m': 'bt601', 'bt470bg': 'bt601'}
 _OPENCV_CODES = {'.avi': 'XVID', '.webm': 'VP90'}
@@ -98,7 +105,8 @@ class VideoSource:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        refuse_playlist(path, path.name)
+        with _unnamed(path):
+            refuse_playlist(path, path.name)
         self.facts = _probed_facts(path) if ffmpeg_is_there() else _opened_facts(path)
         self.notes: list[str] = []
         """What the user should know; complete after all frames have been read."""
@@ -117,17 +125,14 @@ class VideoSource:
             read += 1
             yield frame
         if not read:
-            raise unreadable_video(self.path.name)
+            raise _unreadable(self.notes.pop() if self.notes else 'not one frame can be decoded')
         if facts.counted and read < facts.announced - max(2, facts.announced // 100):
-            raise UserError(
-                f'ends after {read} of {facts.announced} frames: it is cut off, or broken there; mend it '
-                f'(ffmpeg -i {self.path.name} mended{self.path.suffix}) or leave it out'
-            )
+            raise _cut_off(self.path, f'{read} of {facts.announced} frames')
         if not facts.counted and read < 0.9 * facts.announced:
             self.notes.append(f'{read} frames were read, about {facts.announced} were expected by its duration')
 
     def _by_opencv(self) -> Iterator[Frame]:
-        capture = open_video(self.path, self.path.name)
+        capture = _opened(self.path)
         try:
             while True:
                 decoded, frame = capture.read()
@@ -357,7 +362,7 @@ def _output_arguments(
 
 
 def _opened_facts(path: Path) -> VideoFacts:
-    capture = open_video(path, path.name)
+    capture = _opened(path)
     try:
         rate = capture.get(cv2.CAP_PROP_FPS)
         return VideoFacts(
@@ -376,25 +381,34 @@ def _probed_facts(path: Path) -> VideoFacts:
     streams = probed.get('streams', [])
     shown = [stream for stream in streams if stream.get('codec_type') == 'video' and not _is_cover(stream)]
     if not shown or not shown[0].get('width'):
-        raise unreadable_video(path.name)
+        reason = 'it has no stream of pictures' if probed.get('streams') else f'ffprobe: {probed["wrong"]}'
+        raise _unreadable(reason)
+    _refuse_cut_off(path, probed)
     video = shown[0]
     turned = _turned(video)
     size = (video['width'], video['height'])
-    rate = _rate(_fraction(video.get('avg_frame_rate')), _fraction(video.get('r_frame_rate'))) or _USUAL_RATE
-    times = sorted(
-        float(packet['pts_time'])
-        for packet in probed.get('packets', [])
-        if packet.get('stream_index') == video['index'] and 'pts_time' in packet and 'D' not in packet.get('flags', '')
-    )
+    mean, base = _fraction(video.get('avg_frame_rate')), _fraction(video.get('r_frame_rate'))
+    counted = _whole(video.get('nb_frames'))
+    if path.suffix.lower() == '.avi' and mean and mean == 2 * (base or 0):
+        mean, counted = base, counted // 2  # its header speaks of fields, two of which are a frame
+    rate = _rate(mean, base) or _USUAL_RATE
+    packets = [packet for packet in probed.get('packets', []) if packet.get('stream_index') == video['index']]
+    packets = [packet for packet in packets if 'D' not in packet.get('flags', '')]
+    # an AVI may know when frames are decoded alone, which is as even as when they are shown
+    clock = 'pts_time' if all('pts_time' in packet for packet in packets) else 'dts_time'
+    times = sorted(float(packet[clock]) for packet in packets if clock in packet)
+    if path.suffix.lower() in _WITH_EDIT_LISTS and (lasting := _seconds(video.get('duration'))):
+        # A trimmed clip still counts the frames before and after what its edit list shows; its duration does not.
+        counted = min(counted, math.ceil(lasting * rate))
     shape = _fraction(video.get('sample_aspect_ratio', '').replace(':', '/')) or Fraction(1)
     start = _seconds(video.get('start_time')) - _seconds(probed.get('format', {}).get('start_time'))
     return VideoFacts(
         width=size[turned],
         height=size[not turned],
         rate=rate,
-        announced=max(_whole(video.get('nb_frames')), len(times)),
+        announced=max(counted, len(times)),
         counted=True,
-        rate_varies=any(abs(time - times[0] - place / rate) > 1 / rate for place, time in enumerate(times)),
+        rate_varies=any(abs(time - times[0] - place / rate) > _OUT_OF_TURN / rate for place, time in enumerate(times)),
         delay=max(round(start * rate), 0) if path.suffix.lower() in _WITH_DELAYS else 0,
         pixel_shape=1 / shape if turned else shape,
         colour={key: value for key in _COLOUR_TAGS if (value := video.get(key, 'unknown')) not in ('unknown', 'gbr')},
@@ -404,19 +418,76 @@ def _probed_facts(path: Path) -> VideoFacts:
 
 
 def _probed(path: Path) -> dict[str, Any]:
-    packets = ('-select_streams', 'V', '-show_entries', 'packet=stream_index,pts_time,flags')
-    said = [_said_by_ffprobe(path, '-show_streams', '-show_format'), _said_by_ffprobe(path, *packets)]
-    return {**said[0], **said[1]}
+    """What ffprobe says of the streams, the file and its packets; under ``wrong`` what it complains of."""
+    said = _said_by_ffprobe(path, '-show_streams', '-show_format')
+    # of a Matroska file all packets: they show where it ends
+    select = () if _is_matroska(said) else ('-select_streams', 'V')
+    entries = 'packet=stream_index,pts_time,dts_time,duration_time,flags'
+    return {**_said_by_ffprobe(path, *select, '-show_entries', entries), **said}
 
 
 def _said_by_ffprobe(path: Path, *wanted: str) -> dict[str, Any]:
     asked = ['ffprobe', '-v', 'error', *wanted, '-of', 'json', _as_input(path)]
     answer = subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    lines = answer.stderr.decode('utf-8', 'replace').replace(f'{_as_input(path)}: ', '').splitlines()
+    lines = [_SPEAKER.sub('', line).strip() for line in lines]
     try:
         said = json.loads(answer.stdout)
     except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+        said = {}
+    return {
+        **(said if isinstance(said, dict) else {}),
+        'wrong': '; '.join(filter(None, lines)) or 'it does not say why',
+    }
+
+
+def _is_matroska(said: Mapping[str, Any]) -> bool:
+    return 'matroska' in str(said.get('format', {}).get('format_name', ''))
+
+
+def _refuse_cut_off(path: Path, probed: Mapping[str, Any]) -> None:
+    """A Matroska file counts no frames, but it says how long it lasts.
+
+    Raises:
+        UserError: if no stream in it lasts nearly so long.
+    """
+    lasting = _seconds(probed.get('format', {}).get('duration'))
+    ends = [
+        _seconds(packet.get('pts_time', packet.get('dts_time'))) + _seconds(packet.get('duration_time'))
+        for packet in probed.get('packets', [])
+    ]
+    if _is_matroska(probed) and ends and lasting - max(ends) > max(0.2, lasting / 100):
+        raise _cut_off(path, f'{max(ends):.2f} of {lasting:.2f} seconds')
+
+
+def _cut_off(path: Path, whole: str) -> UserError:
+    return UserError(
+        f'ends after {whole}: it is cut off, or broken there; mend it '
+        f'(ffmpeg -i {path.name} mended{path.suffix}) or leave it out'
+    )
+
+
+def _unreadable(reason: str) -> UserError:
+    return UserError(f'cannot be read as a video ({reason}); leave it out, or mend it')
+
+
+@contextlib.contextmanager
+def _unnamed(path: Path) -> Iterator[None]:
+    """Who tells the mistake says which file it is."""
+    try:
+        yield
+    except UserError as mistake:
+        raise UserError(str(mistake).removeprefix(f'{path.name}: ')) from mistake
+
+
+def _opened(path: Path) -> cv2.VideoCapture:
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong, we say
+    try:
+        return open_video(path, path.name)
+    except UserError as mistake:
+        raise _unreadable(f'OpenCV {cv2.__version__}; ffmpeg and ffprobe, if you install them, say why') from mistake
+    finally:
+        cv2.utils.logging.setLogLevel(before)
 
 
 def _is_cover(stream: dict[str, Any]) -> bool:

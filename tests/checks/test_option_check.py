@@ -82,6 +82,7 @@ WRONG: list[tuple[Options, str]] = [
     ({'datasets__train__type': 'UnpairedBlurDatset'}, r'UnpairedBlurDataset'),
     ({'datasets__val__dataroot_gt': 'lonely'}, r'have no|has no twin'),
     ({'datasets__val__dataroot_gt': 'nested'}, 'lies in a subfolder, which PairedImageDataset does not see; use type'),
+    ({'datasets__val__dataroot_lq': 'old_names'}, r"dataroot_lq: 'b\\udcfc\.png' is no name in UTF-8; rename it"),
     ({'datasets__val__dataroot_lq': ...}, 'datasets:val:dataroot_lq: missing'),
     ({'datasets__val__name': ...}, 'datasets:val:name: missing'),
     ({'scale': 2}, 'scale: 2; blurry and sharp pictures are of one size'),
@@ -169,7 +170,10 @@ WRONG: list[tuple[Options, str]] = [
         {'datasets__val__type': 'SingleImageDataset', 'datasets__val__dataroot_gt': ...},
         'val:best: psnr needs ground truth, and test has no dataroot_gt',
     ),
-    ({'val__best': 'lpips'}, "val:best: 'lpips' is no metric of val:metrics; there are gain, psnr, psnr_direct"),
+    (
+        {'val__best': 'lpips'},
+        "val:best: 'lpips' is no metric of val:metrics; there are gain, psnr, psnr_blurry, psnr_direct",
+    ),
     ({'val__best': 'other/psnr'}, "val:best: no validation set is named 'other'; there are test"),
     (
         {'val__metrics__psnr__type': 'calculate_psrn'},
@@ -206,9 +210,10 @@ def test_mistake_is_one_line_and_nothing_is_created(
 
 def _lay_out_wrong_things(root: Path) -> None:
     (root / 'empty').mkdir()
-    for folder, name in (('broken', '0.png'), ('lonely', '0.png'), ('nested', 'a/0.png')):
+    for folder, name in (('broken', '0.png'), ('lonely', '0.png'), ('nested', 'a/0.png'), ('old_names', 'b\udcfc.png')):
         (root / folder / name).parent.mkdir(parents=True)
-        Image.new('RGB', (48, 40)).save(root / folder / name)
+        with (root / folder / name).open('wb') as file:
+            Image.new('RGB', (48, 40)).save(file, 'PNG')
     (root / 'broken' / '0.png').write_bytes(b'')
     (root / 'small').mkdir()
     for index in range(3):

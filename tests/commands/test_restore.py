@@ -23,6 +23,7 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.restore import restore_files
 from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
 from b2b_basicsr.restore.sharing import Meeting, Share
+from b2b_basicsr.tiling import DEFAULT_OVERLAP
 
 Pixels = NDArray[Any]
 
@@ -128,6 +129,38 @@ def test_translated_and_compared_are_written_beside(folder: Path, pipeline: Stan
     shown = np.asarray(Image.open('out/2_compare.png'))
     columns = [int(column) for column in shown[-1, :, 0] if column != 255]
     assert list(dict.fromkeys(columns)) == [1, 2, 11, 12]  # input, direct, translated, restored
+
+
+def test_without_a_deblurrer_the_panels_are_input_and_translated(
+    folder: Path, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[list[str]] = []
+
+    def strip(rows: Any) -> Pixels:
+        named.append(list(rows[0]))
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr(restore_files, 'strip_picture', strip)
+    assert run('in/1.png', '-o', 'out', '--translator', 'G.pth', '--compare').exit_code == 0
+    assert run('in/1.png', '-o', 'out', *BOTH, '--compare').exit_code == 0
+    assert named == [['input', 'translated'], ['input', 'direct', 'restored']]
+
+
+def test_help_names_the_overlap_that_is_taken() -> None:
+    words = ' '.join(run('--help').output.split())
+    assert f'neighbouring tiles share. [default: {DEFAULT_OVERLAP}]' in words
+
+
+def test_a_missing_input_is_told_before_torch_is_imported(folder: Path) -> None:
+    program = (
+        'import sys; from b2b_basicsr.commands.cli import b2b; from b2b_basicsr.errors import UserError\n'
+        'try: b2b(sys.argv[1:], standalone_mode=False)\n'
+        'except UserError as told: print(told, "torch" in sys.modules)'
+    )
+    command = [sys.executable, '-c', program, 'restore', 'nope.jpg', '-o', 'out', *BOTH]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.stdout.startswith('nope.jpg: no such file or folder'), ended.stderr
+    assert ended.stdout.endswith(' False\n')
 
 
 def test_existing_results_are_left_alone_or_replaced(folder: Path, pipeline: StandIn) -> None:
@@ -264,6 +297,7 @@ def test_torchrun_shares_the_files_and_one_that_fails_does_not_end_the_others(fo
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout.startswith('8 restored, 1 failed: in/0.png: '), ended.stdout + ended.stderr
     assert ended.stdout.count('restored') == 1
+    assert '-15' not in ended.stderr  # none was killed while it ended
     assert 'process 1 of 2: 5 of 9 files' in ended.stderr
     assert 'process 2 of 2: 4 of 9 files' in ended.stderr
     assert below('out') == [name for name in below('in') if name != '0.png']

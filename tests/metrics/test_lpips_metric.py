@@ -15,6 +15,7 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.lpips_network import lpips_network
 from b2b_basicsr.metrics import calculate_lpips, lpips_metric
 from b2b_basicsr.models.scores import Scores
+from b2b_basicsr.records.score_names import DIRECT, Comparison
 from tests.losses.conftest import filled_torch_home, torch_home  # noqa: F401  fixtures of both folders
 
 Levels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -73,7 +74,8 @@ def test_lower_is_better_unless_the_entry_says_otherwise() -> None:
     assert METRIC_REGISTRY.get('calculate_lpips') is calculate_lpips
     entry: dict[str, Any] = {'type': 'calculate_lpips'}
     sections = {'lpips': entry, 'odd': {**entry, 'better': 'higher'}, 'unsaid': {**entry, 'better': None}}
-    scores = Scores({**sections, 'psnr': {'type': 'calculate_psnr', 'crop_border': 0}})
+    metrics = {**sections, 'psnr': {'type': 'calculate_psnr', 'crop_border': 0}}
+    scores = Scores(metrics, Comparison((DIRECT,), gain_over=DIRECT))
     better = {name: scores.better(name) for name in ('lpips', 'lpips_direct', 'odd', 'unsaid', 'psnr', 'gain')}
     assert better == {
         'lpips': 'lower', 'lpips_direct': 'lower', 'odd': 'higher', 'unsaid': 'lower', 'psnr': 'higher',

@@ -14,7 +14,7 @@ from basicsr.models import build_model
 from torch.utils.data import DataLoader
 
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.picture_scores import ScoredPicture
+from b2b_basicsr.records.picture_scores import ScoredPicture
 
 Options = dict[str, Any]
 SMALL: Options = {'type': 'KernelWizard', 'nf': 8, 'front_RBs': 1, 'back_RBs': 1, 'kernel_dim': 16, 'n_blocks': 1}

@@ -1,10 +1,11 @@
-"""Restored, direct and gain side by side; what is saved and where."""
+"""Restored, blurry, direct and gain side by side; what is saved and where."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -82,16 +83,19 @@ def test_restored_direct_and_gain(options: Options) -> None:
     model = build_model(options)
     section = options['datasets']['val']
     results = _validate(model, section)
-    assert set(results) == {'psnr', 'psnr_direct', 'gain'}
+    assert set(results) == {'psnr', 'psnr_blurry', 'psnr_direct', 'gain'}
     restored: list[float] = []
     direct: list[float] = []
+    blurry: list[float] = []
     with torch.no_grad():
         for sample in build_dataset(section):
             lq, gt = sample['lq'][None], tensor2img([sample['gt']])
             for values, picture in ((restored, model.net_g(lq)[-1]), (direct, lq)):
                 values.append(calculate_psnr(tensor2img([model.net_deblur(picture)]), gt, crop_border=0))
+            blurry.append(calculate_psnr(tensor2img([lq]), gt, crop_border=0))
     assert results['psnr'] == pytest.approx(np.mean(restored))
     assert results['psnr_direct'] == pytest.approx(np.mean(direct))
+    assert results['psnr_blurry'] == pytest.approx(np.mean(blurry))
     assert results['gain'] == pytest.approx(results['psnr'] - results['psnr_direct'])
 
 
@@ -114,7 +118,8 @@ def test_several_psnr_entries_each_have_a_gain(options: Options) -> None:
     }
     results = _validate(build_model(options), options['datasets']['val'])
     names = {'psnr', 'psnr_y', 'ssim'}
-    assert set(results) == names | {f'{name}_direct' for name in names} | {'gain', 'gain_psnr_y'}
+    baselines = {name + end for name in names for end in ('_blurry', '_direct')}
+    assert set(results) == names | baselines | {'gain', 'gain_psnr_y'}
     assert results['gain_psnr_y'] == pytest.approx(results['psnr_y'] - results['psnr_y_direct'])
 
 
@@ -122,12 +127,15 @@ def test_direct_is_computed_once(options: Options, monkeypatch: pytest.MonkeyPat
     model = build_model(options)
     first = _validate(model, options['datasets']['val'], 1)
     monkeypatch.setattr(Blur2BlurModel, 'test_direct', lambda self: pytest.fail('deblurred x again'))
+    score = Mock(wraps=model.scores.of)
+    monkeypatch.setattr(model.scores, 'of', score)
     assert _validate(model, options['datasets']['val'], 2) == first
+    assert score.call_count == 3, 'of each of three pictures, the restored one alone'
 
 
 def test_without_deblurrer_the_translation_is_scored(options: Options) -> None:
     del options['network_deblur']
-    assert set(_validate(build_model(options), options['datasets']['val'])) == {'psnr'}
+    assert set(_validate(build_model(options), options['datasets']['val'])) == {'psnr', 'psnr_blurry'}
 
 
 def test_without_ground_truth_metrics_that_need_none(options: Options, tmp_path: Path) -> None:
@@ -138,6 +146,17 @@ def test_without_ground_truth_metrics_that_need_none(options: Options, tmp_path:
     assert _validate(model, section) == {}
     saved = Path(options['path']['visualization'], 'set')
     assert (saved / 'scene2' / 'frame' / 'frame_1.png').is_file()
+
+
+def test_without_ground_truth_the_blurry_picture_has_the_metrics_that_need_none(
+    options: Options, tmp_path: Path
+) -> None:
+    for path in (tmp_path / 'lq').rglob('*.png'):  # NIQE's blocks measure 96 pixels
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)).save(path)
+    options['val'] |= {'best': None, 'save_img': False}
+    options['val']['metrics']['niqe'] = {'type': 'calculate_niqe', 'crop_border': 0}
+    found = _validate(build_model(options), _section(tmp_path, 'set', paired=False))
+    assert set(found) == {'niqe', 'niqe_blurry', 'niqe_direct'}
 
 
 def test_several_sets_and_best(options: Options, tmp_path: Path) -> None:
@@ -215,7 +234,7 @@ def test_table_of_every_picture(options: Options, tmp_path: Path) -> None:
         with (folder / f'set_{iteration}.csv').open(encoding='utf-8', newline='') as file:
             rows = list(csv.DictReader(file))
         assert [row['picture'] for row in rows] == ['scene0/frame', 'scene1/frame', 'scene2/frame']
-        for metric in ('psnr', 'psnr_direct', 'gain'):
+        for metric in ('psnr', 'psnr_blurry', 'psnr_direct', 'gain'):
             assert np.mean([float(row[metric]) for row in rows]) == pytest.approx(means[metric])
         for kind in ('lq', 'direct', 'translated', 'restored', 'gt'):
             assert all((folder / row[kind]).is_file() for row in rows), kind

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from b2b_basicsr.models.picture_scores import ScoredPicture, write_picture_scores
-from b2b_basicsr.models.validation_history import ValidationHistory
+from b2b_basicsr.records.picture_scores import ScoredPicture, write_picture_scores
+from b2b_basicsr.records.validation_history import ValidationHistory
+from b2b_basicsr.report.run_folder import open_run, report_file
+from b2b_basicsr.report.run_report import write_report
 
 COLOURS = {  # BGR; each kind is one colour, with a square that shows the place
     'lq': (200, 60, 20),
@@ -89,6 +92,14 @@ def test_run(tmp_path: Path) -> Path:
     return make_test_run(tmp_path / 'results' / 'run')
 
 
+def report_of(folder: Path, out: Path | None = None, **settings: Any) -> Path:
+    """Writes a run's report as the command does; its path."""
+    run = open_run(folder)
+    path = report_file(run, out)
+    write_report(run, path, **settings)
+    return path
+
+
 def make_test_run(folder: Path) -> Path:
     """A test of three pictures of every kind, one of them without direct."""
     pictures = []
@@ -98,7 +109,8 @@ def make_test_run(folder: Path) -> Path:
             for kind in COLOURS
             if (place, kind) != (1, 'direct')
         }
-        values = {'psnr': 25.0 + place, 'ssim': 0.8, 'psnr_direct': 24.0, 'ssim_direct': 0.9, 'gain': 1.0 + place}
+        values = {'psnr': 25.0 + place, 'ssim': 0.8, 'psnr_blurry': 26.5, 'ssim_blurry': 0.7}
+        values |= {'psnr_direct': 24.0, 'ssim_direct': 0.9, 'gain': 1.0 + place}
         pictures.append(ScoredPicture(name, values, files))
     write_picture_scores(folder / 'held_out.csv', pictures)
     (folder / 'test_run_20261122_171725.log').write_text(OPTIONS.format(space=' ', best=None))

@@ -13,8 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from b2b_basicsr.report.run_report import write_report
-from tests.report.conftest import COLOURS, make_test_run
+from tests.report.conftest import COLOURS, make_test_run, report_of
 
 pytest.importorskip('selenium', reason='selenium is not installed: pip install selenium')
 from selenium import webdriver
@@ -57,7 +56,7 @@ Pixels = NDArray[np.uint8]
 @pytest.fixture(scope='module')
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     run = make_test_run(tmp_path_factory.mktemp('browser') / 'run')
-    return write_report(run).as_uri()
+    return report_of(run).as_uri()
 
 
 @pytest.fixture(scope='module')
@@ -275,6 +274,33 @@ def test_phone_has_no_horizontal_overflow(opened: webdriver.Chrome, view: str) -
       return box.width && box.right > 361 && !element.closest('.scroll, .window, .divider');
     }).map((element) => element.outerHTML.slice(0, 80))"""
     assert opened.execute_script(beyond) == []
+
+
+def test_touch_screens_get_the_hints_for_touch(opened: webdriver.Chrome) -> None:
+    def hint() -> str:
+        return opened.find_element(By.CSS_SELECTOR, '.hint.keys').text
+
+    keys = ('Ctrl', 'Shift', '←', '−', 'wheel')
+    assert all(key in hint() for key in keys)
+    opened.execute_cdp_cmd('Emulation.setTouchEmulationEnabled', {'enabled': True})
+    metrics = {'width': 360, 'height': 740, 'deviceScaleFactor': 2, 'mobile': True}
+    opened.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', metrics)
+    try:
+        opened.refresh()
+        assert opened.execute_script("return matchMedia('(hover: none) and (pointer: coarse)').matches")
+        assert hint() == 'Drag the divider. Zoom by two fingers. Enlarged pictures are moved by dragging.'
+    finally:
+        opened.execute_cdp_cmd('Emulation.setTouchEmulationEnabled', {'enabled': False})
+
+
+def test_phone_shows_the_gain_without_scrolling(opened: webdriver.Chrome) -> None:
+    metrics = {'width': 360, 'height': 740, 'deviceScaleFactor': 2, 'mobile': True}
+    opened.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', metrics)
+    opened.refresh()
+    for table in ('.scores', '.sortable'):
+        heads = opened.find_elements(By.CSS_SELECTOR, f'{table} thead th')
+        gain = next(head for head in heads if 'gain' in head.text)
+        assert gain.rect['x'] + gain.rect['width'] < 360, table
 
 
 def test_table_is_sorted_by_a_click(opened: webdriver.Chrome) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.restore.inputs import Job, find_jobs
-from b2b_basicsr.restore.sharing import Share
+from b2b_basicsr.restore.sharing import Meeting, Share
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def results(*inputs: str, out: str = 'out', translated: bool = False, compared: 
 def test_a_folder_gives_its_files_of_any_depth_in_natural_order(folder: Path) -> None:
     assert results('in') == ALL
     assert find_jobs(['in'], Path('out')).others == {'.txt': 1}
+    assert find_jobs(['in/**', 'in'], Path('out')).others == {'.txt': 1}, 'counted once, however often it is met'
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,8 @@ def test_links_are_followed_but_not_in_circles(folder: Path, tmp_path: Path) -> 
         (['nowhere'], 'out', 'nowhere: no such file or folder'),
         (['in/*.webp'], 'out', 'matches no file'),
         (['in/notes.txt'], 'out', 'no picture or video that can be restored'),
-        (['in'], 'in', 'folder for the results as well'),
+        (['in'], 'in', 'in: is, or lies in, the folder for the results'),
+        (['in/deep'], 'in', 'in/deep: is, or lies in, the folder for the results'),
         (['in/9.png'], 'in', 'in/9.png: would be overwritten by the result of in/9.png'),
         (['in'], 'in/notes.txt', 'in/notes.txt: is a file'),
         (['in', 'other'], 'out', 'would both be written to out/9.png'),
@@ -142,3 +145,11 @@ def test_shares_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv('WORLD_SIZE', '2')
     with pytest.raises(UserError, match='RANK from 0'):
         Share.from_environment()
+
+
+def test_a_process_that_meets_nobody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('MASTER_ADDR', 'localhost')
+    monkeypatch.setenv('MASTER_PORT', '1')
+    monkeypatch.setattr('b2b_basicsr.restore.sharing._PATIENCE', timedelta(seconds=1))
+    with pytest.raises(UserError, match=r'process 2 of 2 met nobody at localhost:1 .*start all processes'):
+        Meeting.join(Share(1, 2))

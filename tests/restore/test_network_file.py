@@ -202,6 +202,16 @@ def test_a_section_in_the_checkpoint_that_does_not_fit(tmp_path: Path) -> None:
         network_from_file('translator', path)
 
 
+@pytest.mark.parametrize('value', ['/etc/passwd', 'other.pth'])
+def test_a_section_in_the_checkpoint_has_no_other_file_read(value: str, tmp_path: Path) -> None:
+    section = {'type': 'SpyNet', 'load_path': value}
+    path = saved(tmp_path, {'params': net_of('MIMOUNet').state_dict(), 'network': section})
+    with pytest.raises(
+        UserError, match=r'network: load_path names a file, .*, which is not read on the word of a check'
+    ):
+        network_from_file('translator', path)
+
+
 def compact() -> nn.Module:
     """A network of spandrel's that is none of ours, and keeps the size."""
     torch.manual_seed(0)

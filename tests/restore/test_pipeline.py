@@ -235,7 +235,7 @@ def test_pictures_that_are_none(picture: Any, message: str) -> None:
         ({'tile': 'auot'}, "^tile: 'auot'; give a whole number"),
         ({'tile': True}, '^tile: True; give'),
         ({'overlap': -1}, '^overlap: -1; give'),
-        ({'overlap': 4096}, '^tile: 256: overlap is 4096'),
+        ({'overlap': 500}, '^overlap: 500; an automatic tile may be as small as 256 pixels, so give 224 at most'),
         ({'device': 'cuda:99'}, "^device: 'cuda:99' is not there; there are cpu"),
         ({'device': 'nonsense'}, "^device: 'nonsense' is not there"),
         ({'device': 'meta'}, "^device: 'meta' is not there"),
@@ -383,3 +383,17 @@ def test_the_package_has_it_and_is_still_imported_without_torch() -> None:
         [sys.executable, '-S', '-c', code], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, '[]')
+
+
+def test_torch_is_given_no_read_only_array_of_which_it_would_warn(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[bool] = []
+    real = torch.from_numpy
+
+    def from_numpy(array: NDArray[Any]) -> Tensor:
+        given.append(array.flags.writeable)
+        return real(array)
+
+    monkeypatch.setattr(torch, 'from_numpy', from_numpy)
+    frame = np.frombuffer(bytes(40 * 40 * 3), np.uint8).reshape(40, 40, 3)
+    Blur2BlurPipeline(nn.Identity(), None, device='cpu')(frame)
+    assert given == [True]

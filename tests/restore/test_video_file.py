@@ -219,3 +219,64 @@ def test_no_video_and_playlists_are_refused(tmp_path: Path) -> None:
         VideoSource(tmp_path / 'noise.mp4')
     with pytest.raises(UserError, match='no video'):
         VideoSource(tmp_path / 'list.mp4')
+
+
+@needs_ffmpeg
+def test_fields_in_the_header_of_an_avi_are_no_missing_frames(tmp_path: Path) -> None:
+    made(tmp_path / 'in.mp4', *TONE, '-c:v', 'libx264', rate='25')
+    ffmpeg('-i', tmp_path / 'in.mp4', '-map', '0:v', '-c', 'copy', tmp_path / 'in.avi')
+    before, _ = probed(tmp_path / 'in.avi')
+    assert (before['nb_frames'], before['nb_read_packets']) == ('50', '25')
+    assert passed_through(tmp_path / 'in.avi', tmp_path / 'out.avi') == ['']
+    video, _ = probed(tmp_path / 'out.avi')
+    assert (video['nb_read_packets'], float(video['duration'])) == ('25', 1)
+
+
+@needs_ffmpeg
+def test_an_avi_of_an_even_rate_is_said_to_be_even_and_its_sound_stays_as_long(tmp_path: Path) -> None:
+    made(tmp_path / 'frames.mp4', *TONE, '-c:v', 'libx264', rate='25')  # with B-frames: a gap of one at the start
+    mp3 = ('-c:v', 'mpeg4', '-bf', '1', '-c:a', 'libmp3lame')
+    ffmpeg('-i', tmp_path / 'frames.mp4', *mp3, tmp_path / 'in.avi')
+    assert passed_through(tmp_path / 'in.avi', tmp_path / 'out.avi') == ['']
+    lengths = []
+    for name in ('in.avi', 'out.avi'):
+        asked = ['ffprobe', '-v', 'error', '-select_streams', 'a', '-show_entries', 'stream=duration', '-of', 'json']
+        said = json.loads(subprocess.run([*asked, tmp_path / name], check=True, capture_output=True).stdout)
+        lengths.append(float(said['streams'][0]['duration']))
+    assert lengths[1] == pytest.approx(lengths[0], abs=0.03)
+
+
+@needs_ffmpeg
+def test_a_matroska_file_that_ends_before_its_time_is_refused(tmp_path: Path) -> None:
+    source = made(tmp_path / 'in.mkv', '-c:v', 'ffv1', rate='25')
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    with pytest.raises(UserError, match=r'ends after 0\.\d+ of 1\.00 seconds'):
+        VideoSource(source)
+    # sound that goes on after the pictures is no such thing
+    ffmpeg('-i', made(tmp_path / 'short.mkv'), *TONE[:3], 'sine=duration=3', '-c:v', 'copy', tmp_path / 'long.mkv')
+    assert VideoSource(tmp_path / 'long.mkv').facts.announced == 10
+
+
+@needs_ffmpeg
+def test_why_a_file_is_no_video_is_said_once_and_by_its_reason(tmp_path: Path) -> None:
+    ffmpeg(*TONE, tmp_path / 'sound.mp4')
+    made(tmp_path / 'cut.mp4')
+    (tmp_path / 'cut.mp4').write_bytes((tmp_path / 'cut.mp4').read_bytes()[:2000])
+    (tmp_path / 'text.mp4').write_text('text')
+    for name, why in (('sound.mp4', 'no stream of pictures'), ('cut.mp4', 'moov atom not found'), ('text.mp4', 'text')):
+        with pytest.raises(UserError, match=why) as caught:
+            VideoSource(tmp_path / name)
+        assert name not in str(caught.value)
+        assert 'OpenCV' not in str(caught.value)
+        assert 'out.mp4' not in str(caught.value)
+
+
+def test_without_ffmpeg_opencv_is_silent_of_what_is_no_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'noise.mp4').write_bytes(np.random.default_rng(0).bytes(4096))
+    monkeypatch.setenv('PATH', str(tmp_path))
+    with pytest.raises(UserError, match=r'cannot be read as a video \(OpenCV') as caught:
+        VideoSource(tmp_path / 'noise.mp4')
+    assert 'noise.mp4' not in str(caught.value)
+    assert 'WARN' not in capfd.readouterr().err

@@ -37,13 +37,28 @@ class ValidationHistory:
         Of a validation that was done more than once, the last one counts; a line that was not written whole does not.
         """
         found: dict[tuple[int, str], Values] = {}
+        for done_at, dataset, values in self._entries():
+            if done_at <= iteration:
+                found[done_at, dataset] = values
+        for (done_at, dataset), values in sorted(found.items(), key=lambda item: item[0][0]):
+            yield dataset, done_at, values
+
+    def abandoned(self) -> set[int]:
+        """Iterations beyond which the training was resumed from an earlier one, and that it has not come to again."""
+        every: set[int] = set()
+        standing: set[int] = set()
+        for iteration, _, _ in self._entries():
+            every.add(iteration)
+            standing = {done_at for done_at in standing if done_at < iteration} | {iteration}
+        return every - standing
+
+    def _entries(self) -> Iterator[tuple[int, str, Values]]:
+        """(iteration, data set, values) of every line that was written whole, in the order of the file."""
         lines = self._path.read_text(encoding='utf-8').split('\n') if self._path.is_file() else []
         for line in lines:
             try:
                 entry = json.loads(line)
-            except ValueError:  # torn, or the empty one at the end
+                found = int(entry['iter']), str(entry['dataset']), dict(entry['values'])
+            except (ValueError, TypeError, KeyError):  # torn, or the empty one at the end
                 continue
-            if entry['iter'] <= iteration:
-                found[entry['iter'], entry['dataset']] = entry['values']
-        for (done_at, dataset), values in sorted(found.items(), key=lambda item: item[0][0]):
-            yield dataset, done_at, values
+            yield found

@@ -44,8 +44,8 @@ def write_picture_scores(path: Path, pictures: Sequence[ScoredPicture]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
     try:
-        with unfinished.open('w', encoding='utf-8', newline='') as file:
-            table = csv.DictWriter(file, ['picture', *metrics, *columns], lineterminator='\n')
+        with unfinished.open('w', encoding='utf-8', errors='surrogateescape', newline='') as file:
+            table = csv.DictWriter(file, ['picture', *metrics, *columns], lineterminator='\r\n')
             table.writeheader()
             for picture in pictures:
                 files = {column: _named(place, path.parent) for column, place in picture.files.items()}

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from b2b_basicsr.models.picture_scores import ScoredPicture, write_picture_scores
+from b2b_basicsr.records.picture_scores import ScoredPicture, write_picture_scores
+from b2b_basicsr.report.score_files import read_scores
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -25,6 +26,13 @@ def test_rows_have_metrics_and_files(tmp_path: Path) -> None:
     }
     assert (rows[1]['picture'], rows[1]['psnr'], rows[1]['gain']) == ('b', 'nan', '')
     assert list(rows[0]) == ['picture', 'psnr', 'gain', 'lq', 'direct', 'translated', 'restored', 'gt']
+
+
+@pytest.mark.parametrize('name', ['b\udcfc', 'a\rb', 'a\nb', 'a,"b'])
+def test_any_name_comes_back(tmp_path: Path, name: str) -> None:
+    write_picture_scores(tmp_path / 'a.csv', [ScoredPicture(name, {'psnr': 1.0})])
+    (row,) = read_scores(tmp_path / 'a.csv')
+    assert row.name == name
 
 
 def test_kinds_of_a_models_own_come_last(tmp_path: Path) -> None:
