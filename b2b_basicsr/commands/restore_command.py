@@ -98,11 +98,11 @@ def restore(
     from tqdm import tqdm
 
     from b2b_basicsr.prepare.write_errors import cannot_write
+    from b2b_basicsr.restore.ffmpeg_call import ffmpeg_is_there
     from b2b_basicsr.restore.inputs import find_jobs, said_of_others
     from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
     from b2b_basicsr.restore.restore_files import Outcome, RestoreSettings, printable, restore_files
     from b2b_basicsr.restore.sharing import Meeting, Share
-    from b2b_basicsr.restore.video_file import ffmpeg_is_there
     from b2b_basicsr.restore.whole_file import clear_leftovers
 
     def say(line: str) -> None:

@@ -26,7 +26,8 @@ from b2b_basicsr.restore.picture_file import (
     write_picture,
     write_png,
 )
-from b2b_basicsr.restore.video_file import VideoSource, VideoWriter, video_to
+from b2b_basicsr.restore.video_source import VideoSource
+from b2b_basicsr.restore.video_writer import VideoWriter, video_to
 
 Pipeline = Callable[..., Any]
 """Called as a :class:`~b2b_basicsr.restore.pipeline.Blur2BlurPipeline` is, on uint8 or uint16 [h, w, 3]."""

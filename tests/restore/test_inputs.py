@@ -147,6 +147,13 @@ def test_shares_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
         Share.from_environment()
 
 
+def test_what_a_link_leads_to_is_an_input_as_well(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / 'chosen').mkdir()
+    (tmp_path / 'chosen' / '9.png').symlink_to(folder / '9.png')
+    with pytest.raises(UserError, match=r'chosen/9\.png: would be overwritten'):
+        find_jobs(['chosen'], folder)
+
+
 def test_a_process_that_meets_nobody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('MASTER_ADDR', 'localhost')
     monkeypatch.setenv('MASTER_PORT', '1')

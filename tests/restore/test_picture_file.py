@@ -195,15 +195,15 @@ def test_truncated_files_are_refused(suffix: str, tmp_path: Path, noise: NDArray
 
 def test_what_cannot_be_kept_is_refused_by_name(tmp_path: Path) -> None:
     Image.new('CMYK', (8, 8)).save(tmp_path / 'cmyk.jpg')
-    Image.new('RGB', (8, 8)).save(
-        tmp_path / 'pages.tif', save_all=True, append_images=[Image.new('RGB', (8, 8), 'red')]
-    )
+    for name in ('pages.tif', 'moving.png'):
+        Image.new('RGB', (8, 8)).save(tmp_path / name, save_all=True, append_images=[Image.new('RGB', (8, 8), 'red')])
     tifffile.imwrite(tmp_path / 'float.tif', np.zeros((8, 8, 3), np.float32), photometric='rgb')
     (tmp_path / 'text.png').write_text('no picture')
     (tmp_path / 'empty.jpg').touch()
     for name, told in (
         ('cmyk.jpg', 'CMYK'),
         ('pages.tif', 'holds 2 pictures'),
+        ('moving.png', 'holds 2 pictures'),
         ('float.tif', '3 channels of float'),
         ('text.png', 'no JPEG, PNG, TIFF or WebP'),
         ('empty.jpg', 'no JPEG, PNG, TIFF or WebP'),

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.restore.video_file import VideoSource, ffmpeg_is_there, video_to
+from b2b_basicsr.restore.ffmpeg_call import ffmpeg_is_there
+from b2b_basicsr.restore.video_source import VideoSource
+from b2b_basicsr.restore.video_writer import video_to
 
 needs_ffmpeg = pytest.mark.skipif(not ffmpeg_is_there(), reason='ffmpeg and ffprobe are not on the PATH')
 TONE = ('-f', 'lavfi', '-i', 'sine=frequency=440:duration=1', '-c:a', 'aac')
@@ -151,6 +153,16 @@ def test_a_varying_rate_is_told(tmp_path: Path) -> None:
     (told, _) = passed_through(source, tmp_path / 'out.mp4')
     assert 'varying rate' in told
     assert len(frames_of(tmp_path / 'out.mp4')) == len(frames_of(source)) == 14
+
+
+@needs_ffmpeg
+def test_a_trimmed_clip_is_whole_though_its_file_counts_the_hidden_frames(tmp_path: Path) -> None:
+    whole = made(tmp_path / 'whole.mp4', '-g', '10')
+    ffmpeg('-ss', '0.5', '-i', whole, '-c', 'copy', tmp_path / 'trimmed.mp4')
+    video, _ = probed(tmp_path / 'trimmed.mp4')
+    assert int(video['nb_frames']) == 10, 'an edit list hides the first five'
+    assert passed_through(tmp_path / 'trimmed.mp4', tmp_path / 'out.mp4') == ['']
+    assert len(frames_of(tmp_path / 'out.mp4')) == len(frames_of(tmp_path / 'trimmed.mp4')) < 8
 
 
 @needs_ffmpeg
