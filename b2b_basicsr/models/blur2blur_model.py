@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from basicsr.losses import build_loss
 from basicsr.models.srgan_model import SRGANModel
-from basicsr.utils import get_root_logger, imwrite, tensor2img
+from basicsr.utils import get_root_logger, imwrite
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -21,18 +21,12 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.gradient_penalty import gradient_penalty
 from b2b_basicsr.losses.vgg_weights import vgg_weights
 from b2b_basicsr.models.blur2blur_options import frozen_sections
-from b2b_basicsr.models.centre_crop import centre_crop
 from b2b_basicsr.models.frozen_network import frozen_network
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
-from b2b_basicsr.models.picture_names import PictureNames
-from b2b_basicsr.models.placement import Placement
-from b2b_basicsr.models.scores import Scores
-from b2b_basicsr.models.val_options import RestorationValOptions
-from b2b_basicsr.models.validation_record import ValidationRecord
+from b2b_basicsr.models.restoration_validation import RestorationValidation
 from b2b_basicsr.records.picture_scores import ScoredPicture
 from b2b_basicsr.records.score_names import BLURRY, DIRECT, Comparison
-from b2b_basicsr.tiling import apply_tiled
 
 WITH_DEBLURRER = Comparison((BLURRY, DIRECT), gain_over=DIRECT)
 WITHOUT_DEBLURRER = Comparison((BLURRY,))
@@ -42,7 +36,7 @@ _CONTENT_LOSSES = {'perceptual_opt': 'l_g_percep', 'pixel_opt': 'l_g_pix', 'lpip
 
 
 @MODEL_REGISTRY.register()
-class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
+class Blur2BlurModel(Schedules, RestorationValidation, SRGANModel):
     """Translates an unknown blur into a known one, unpaired. Blur2Blur, CVPR 2024, arXiv 2403.16205.
 
     One step: G(B) once; D's update (hinge on each scale, halved and added, and the gradient penalty on the full one);
@@ -60,7 +54,6 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
     """
 
     frozen_networks = ('network_k', 'network_deblur')
-    val_settings: RestorationValOptions
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
@@ -195,11 +188,7 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
     # ------------------------------------------------------------------------------------------------ validation
 
     def _init_validation_settings(self) -> None:
-        settings = RestorationValOptions.from_options('val', self.opt['val'])
-        comparison = WITHOUT_DEBLURRER if self.net_deblur is None else WITH_DEBLURRER
-        self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}, comparison))
-        self._baseline_scores: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
-        self._picture_names: dict[str, PictureNames] = {}
+        self._init_restoration(WITHOUT_DEBLURRER if self.net_deblur is None else WITH_DEBLURRER)
         if self.net_deblur is None:
             get_root_logger().info('No network_deblur: validation scores the translated picture G(x) alone.')
 
@@ -217,11 +206,7 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
         return tuple(results)
 
     def _run(self, picture: Tensor, translate: bool) -> tuple[Tensor, ...]:
-        with torch.no_grad(), self._autocast():
-            tile = self.val_settings.tile
-            if tile is None:
-                return self._restore(picture, translate)
-            return apply_tiled(lambda x: self._restore(x, translate), picture, tile, self.val_settings.tile_overlap)
+        return self._whole_or_tiled(lambda part: self._restore(part, translate), picture)
 
     def test(self) -> None:
         """Translates and restores ``lq``: sets ``translated`` and ``output``."""
@@ -234,21 +219,12 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
         """Deblurs ``lq`` without translating it: sets ``direct``, ``None`` without a deblurrer."""
         self.direct = self._run(self.lq, translate=False)[0] if self.net_deblur is not None else None
 
-    def _feed_validation(self, data: Mapping[str, Any]) -> Tensor | None:
-        """Takes one picture, cropped about its centre where ``val: crop`` says so; gives the ground truth."""
-        self.feed_data({key: data[key] for key in ('lq', 'gt') if key in data})
-        gt = self.__dict__.pop('gt', None)
-        crop = self.val_settings.crop
-        if crop is not None:
-            self.lq, gt = centre_crop(self.lq, crop), None if gt is None else centre_crop(gt, crop)
-        return gt
-
     def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
         """Scores every picture of a set: restored, blurry, direct, gain; saves and logs what the options ask for."""
         dataset = dataloader.dataset
         dataset_name = dataset.opt['name']
         current_iter = self._last_trained(current_iter)
-        names = self._picture_names.setdefault(dataset_name, PictureNames(dataset.opt['dataroot_lq']))
+        names = self._names_in(dataset)
         scored: list[ScoredPicture] = []
         bar = tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
         for index, data in enumerate(bar):
@@ -274,37 +250,26 @@ class Blur2BlurModel(Placement, Schedules, ValidationRecord, SRGANModel):
                 files |= self._save_pictures(pictures, dataset_name, name, current_iter, with_direct=first_time)
             scored.append(ScoredPicture(name, values, files))
             if shown:
-                strip = torch.cat([torch.from_numpy(picture[..., ::-1].copy()) for picture in pictures.values()], dim=1)
-                tb_logger.add_image(
-                    f'{dataset_name}/{name} ({" | ".join(pictures)})', strip, current_iter, dataformats='HWC'
-                )
+                self._show(tb_logger, f'{dataset_name}/{name}', pictures, current_iter)
             self.direct = None
         self._record(dataset_name, scored, current_iter, tb_logger)
 
     def _pictures(self, gt: Tensor | None) -> dict[str, Any]:
-        """What there is of lq, direct, translated, restored and gt, as BGR levels, uint8 [h, w, 3]."""
-        tensors = {'lq': self.lq, 'direct': getattr(self, 'direct', None), 'translated': self.translated}
-        tensors |= {'restored': self.output, 'gt': gt}
-        return {name: tensor2img([tensor.cpu()]) for name, tensor in tensors.items() if tensor is not None}
+        """What there is of lq, direct, translated, restored and gt."""
+        made = {'direct': getattr(self, 'direct', None), 'translated': self.translated, 'restored': self.output}
+        return self._levels_of({'lq': self.lq, **made, 'gt': gt})
 
     def _save_pictures(
         self, pictures: dict[str, Any], dataset_name: str, name: str, current_iter: int | str, with_direct: bool
     ) -> dict[str, Path]:
         """Saves what the networks made; gives the files, that of an earlier validation's ``direct`` among them."""
-        folder = Path(self.opt['path']['visualization'], dataset_name)
-        if self.is_train:
-            stem = folder / name / f'{Path(name).name}_{current_iter}'
-            direct = folder / name / f'{Path(name).name}_direct.png'
-        else:
-            stem = folder / f'{name}_{self.val_settings.suffix or self.opt["name"]}'
-            direct = stem.with_name(f'{stem.name}_direct.png')
-        files = {'restored': stem.with_name(f'{stem.name}.png')}
-        imwrite(pictures['restored'], str(files['restored']))
+        files = {'restored': self._saved_as(dataset_name, name, current_iter)}
         if self.net_deblur is not None:
-            files |= {'translated': stem.with_name(f'{stem.name}_translated.png'), 'direct': direct}
-            imwrite(pictures['translated'], str(files['translated']))
-            if with_direct:
-                imwrite(pictures['direct'], str(direct))
+            files['translated'] = self._saved_as(dataset_name, name, current_iter, '_translated')
+            files['direct'] = self._saved_as(dataset_name, name, '', '_direct')
+        for kind, file in files.items():
+            if kind != 'direct' or with_direct:
+                imwrite(pictures[kind], str(file))
         return files
 
     def get_current_visuals(self) -> OrderedDict[str, Tensor]:

@@ -4,39 +4,32 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from basicsr.models.sr_model import SRModel
-from basicsr.utils import get_root_logger, imwrite, tensor2img
+from basicsr.utils import get_root_logger, imwrite
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.vgg_weights import vgg_weights
-from b2b_basicsr.models.centre_crop import centre_crop
 from b2b_basicsr.models.deblur_options import DeblurTrainOptions
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.mixup import mixed
 from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
-from b2b_basicsr.models.picture_names import PictureNames
-from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.progressive_patches import cut_to_stage, stage_at
-from b2b_basicsr.models.scores import Scores
-from b2b_basicsr.models.val_options import RestorationValOptions
-from b2b_basicsr.models.validation_record import ValidationRecord
+from b2b_basicsr.models.restoration_validation import RestorationValidation
 from b2b_basicsr.records.picture_scores import ScoredPicture
 from b2b_basicsr.records.score_names import BLURRY, Comparison
-from b2b_basicsr.tiling import apply_tiled
 
 COMPARISON = Comparison((BLURRY,), gain_over=BLURRY)
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {'Adam': torch.optim.Adam, 'AdamW': torch.optim.AdamW}
 
 
 @MODEL_REGISTRY.register()
-class DeblurModel(Placement, Schedules, ValidationRecord, SRModel):
+class DeblurModel(Schedules, RestorationValidation, SRModel):
     """Trains a deblurring network on pairs: what BasicSR's ``SRModel`` does, and what the published ones need.
 
     AdamW; gradients clipped by their norm (``max_grad_norm``); patches that grow and batches that shrink
@@ -56,15 +49,11 @@ class DeblurModel(Placement, Schedules, ValidationRecord, SRModel):
     """
 
     frozen_networks = ()
-    val_settings: RestorationValOptions
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
         if opt.get('val'):
-            settings = RestorationValOptions.from_options('val', self.opt['val'])
-            self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}, COMPARISON))
-            self._blurry_scores: dict[tuple[str, int], dict[str, float]] = {}
-            self._picture_names: dict[str, PictureNames] = {}
+            self._init_restoration(COMPARISON)
 
     # ------------------------------------------------------------------------------------------------ training
 
@@ -148,59 +137,33 @@ class DeblurModel(Placement, Schedules, ValidationRecord, SRModel):
     def test(self) -> None:
         """Deblurs ``lq``, by the EMA where there is one: sets ``output``."""
         self.net_g.eval()
-        with torch.no_grad(), self._autocast():
-            tile = self.val_settings.tile
-            if tile is None:
-                (self.output,) = self._deblur(self.lq)
-            else:
-                (self.output,) = apply_tiled(self._deblur, self.lq, tile, self.val_settings.tile_overlap)
+        (self.output,) = self._whole_or_tiled(self._deblur, self.lq)
         self.net_g.train(self.is_train)
-
-    def _feed_validation(self, data: Mapping[str, Any]) -> Tensor | None:
-        """Takes one picture, cropped about its centre where ``val: crop`` says so; gives the ground truth."""
-        self.__dict__.pop('gt', None)
-        self.feed_data(data)
-        gt: Tensor | None = self.__dict__.pop('gt', None)
-        crop = self.val_settings.crop
-        if crop is not None:
-            self.lq, gt = centre_crop(self.lq, crop), None if gt is None else centre_crop(gt, crop)
-        return gt
 
     def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
         """Scores every picture of a set: deblurred, blurry and gain; saves and logs what the options ask for."""
         dataset = dataloader.dataset
         dataset_name = dataset.opt['name']
         current_iter = self._last_trained(current_iter)
-        names = self._picture_names.setdefault(dataset_name, PictureNames(dataset.opt['dataroot_lq']))
+        names = self._names_in(dataset)
         scored: list[ScoredPicture] = []
         bar = tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
         for index, data in enumerate(bar):
             gt = self._feed_validation(data)
             self.test()
-            tensors = {'lq': self.lq, 'restored': self.output} | ({} if gt is None else {'gt': gt})
-            pictures = {name: tensor2img([tensor.cpu()]) for name, tensor in tensors.items()}
-            place = (dataset_name, index)
-            if place not in self._blurry_scores:  # the same at every validation
-                self._blurry_scores[place] = self.scores.of(pictures['lq'], pictures.get('gt'))
-            values = self.scores.of(pictures['restored'], pictures.get('gt'))
+            pictures = self._levels_of({'lq': self.lq, 'restored': self.output, 'gt': gt})
+            sharp, place = pictures.get('gt'), (dataset_name, index)
+            if place not in self._baseline_scores:
+                self._baseline_scores[place] = {BLURRY: self.scores.of(pictures['lq'], sharp)}
+            values = self.scores.beside(self.scores.of(pictures['restored'], sharp), self._baseline_scores[place])
             name, files = names.of(data['lq_path'][0]), self._given_files(data)
             if save_img:
-                files['restored'] = self._picture_file(dataset_name, name, current_iter)
+                files['restored'] = self._saved_as(dataset_name, name, current_iter)
                 imwrite(pictures['restored'], str(files['restored']))
-            values = self.scores.beside(values, {BLURRY: self._blurry_scores[place]})
             scored.append(ScoredPicture(name, values, files))
             if tb_logger is not None and index < self.val_settings.tb_pictures:
-                strip = torch.cat([torch.from_numpy(picture[..., ::-1].copy()) for picture in pictures.values()], dim=1)
-                tb_logger.add_image(
-                    f'{dataset_name}/{name} ({" | ".join(pictures)})', strip, current_iter, dataformats='HWC'
-                )
+                self._show(tb_logger, f'{dataset_name}/{name}', pictures, current_iter)
         self._record(dataset_name, scored, current_iter, tb_logger)
-
-    def _picture_file(self, dataset_name: str, name: str, current_iter: int | str) -> Path:
-        folder = Path(self.opt['path']['visualization'], dataset_name)
-        if self.is_train:
-            return folder / name / f'{Path(name).name}_{current_iter}.png'
-        return folder / f'{name}_{self.val_settings.suffix or self.opt["name"]}.png'
 
     def get_current_visuals(self) -> OrderedDict[str, Tensor]:
         """``lq`` and ``result`` (deblurred) of the last picture, on the CPU."""
