@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import IO
 
 from b2b_basicsr.restore.orientation_tags import upright_exif, upright_xmp
 
@@ -18,10 +19,11 @@ _CARRIED = {
 _JFIF = b'JFIF\0'
 _NO_RESOLUTION = _JFIF + b'\1\2\0\0\1\0\1'
 _NO_THUMBNAIL = b'\0\0'
+_AT_ONCE = 1 << 20
 
 
-def with_segments_of(source: bytes, written: bytes, turned: bool) -> bytes:
-    """A JPEG file with the resolution, EXIF, XMP, IPTC, ICC profile and comments of another.
+def with_segments_of(source: IO[bytes], written: IO[bytes], turned: bool) -> Iterator[bytes]:
+    """A JPEG file with the resolution, EXIF, XMP, IPTC, ICC profile and comments of another, piece by piece.
 
     Args:
         source: the other file; EXIF and XMP of it come to say upright.
@@ -29,7 +31,7 @@ def with_segments_of(source: bytes, written: bytes, turned: bool) -> bytes:
         turned: whether width and height of the source have changed places.
     """
     resolution, carried = _NO_RESOLUTION, []
-    for marker, payload, _ in _segments(source):
+    for marker, payload in _segments(source):
         if marker == _APP0 and payload.startswith(_JFIF):
             across, down = payload[8:10], payload[10:12]
             resolution = payload[:8] + (down + across if turned else across + down)
@@ -37,10 +39,11 @@ def with_segments_of(source: bytes, written: bytes, turned: bool) -> bytes:
             carried.append((marker, _EXIF + upright_exif(payload[len(_EXIF) :], turned)))
         elif payload.startswith(_CARRIED.get(marker, ())):
             carried.append((marker, upright_xmp(payload) if marker == _APP1 else payload))
-    coding = [(marker, payload) for marker, payload, _ in _segments(written) if not _is_said(marker)]
-    scan = max((end for _, _, end in _segments(written)), default=2)
-    segments = [(_APP0, resolution + _NO_THUMBNAIL), *carried, *coding]
-    return b'\xff\xd8' + b''.join(_segment(*segment) for segment in segments) + written[scan:]
+    coding = [(marker, payload) for marker, payload in _segments(written) if not _is_said(marker)]
+    yield b'\xff\xd8'
+    for segment in ((_APP0, resolution + _NO_THUMBNAIL), *carried, *coding):
+        yield _segment(*segment)
+    yield from iter(lambda: written.read(_AT_ONCE), b'')  # from the first scan on
 
 
 def _is_said(marker: int) -> bool:
@@ -51,16 +54,16 @@ def _segment(marker: int, payload: bytes) -> bytes:
     return bytes((0xFF, marker)) + (len(payload) + 2).to_bytes(2, 'big') + payload
 
 
-def _segments(content: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """The segments before the first scan: marker, payload, and where it ends."""
-    place = 2
-    while place + 4 <= len(content) and content[place] == 0xFF:
-        marker = content[place + 1]
-        if marker == 0xFF:  # filling
-            place += 1
-            continue
-        if marker == _START_OF_SCAN:
+def _segments(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Marker and payload of the segments before the first scan; then the file stands at that."""
+    file.seek(2)
+    while True:
+        place = file.tell()
+        start = file.read(4)
+        if len(start) < 4 or start[0] != 0xFF or start[1] == _START_OF_SCAN:
+            file.seek(place)
             return
-        end = place + 2 + int.from_bytes(content[place + 2 : place + 4], 'big')
-        yield marker, content[place + 4 : end], end
-        place = end
+        if start[1] == 0xFF:  # filling
+            file.seek(place + 1)
+            continue
+        yield start[1], file.read(int.from_bytes(start[2:], 'big') - 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,15 +120,12 @@ def write_picture(out: Path, samples: Samples, like: PictureFile, quality: int =
             return
         picture = _as_vips(samples)
         with like.path.open('rb') as source, temporary.open('wb') as file:
-            if like.format == 'jpeg':
-                jpeg = _saved(lambda: picture.jpegsave_buffer(Q=quality, subsample_mode='off', keep='none'), out)
-                file.write(jpeg_segments.with_segments_of(source.read(), jpeg, like.turned))
-            elif like.format == 'png':
-                depth = 8 * samples.itemsize
-                png = _saved(
-                    lambda: picture.pngsave_buffer(bitdepth=depth, palette=False, compression=6, keep='none'), out
-                )
-                file.writelines(png_chunks.with_chunks_of(source, png, like.turned))
+            if like.format in ('jpeg', 'png'):
+                save, with_metadata_of = _STREAMED[like.format]
+                with tempfile.TemporaryFile(dir=out.parent) as pixels:  # in memory it would grow with the picture
+                    target = pyvips.Target.new_to_descriptor(pixels.fileno())
+                    _saved(lambda: save(picture, target, quality, 8 * samples.itemsize), out)
+                    file.writelines(with_metadata_of(source, pixels, like.turned))
             else:
                 webp = _saved(
                     lambda: picture.webpsave_buffer(
@@ -137,6 +135,20 @@ def write_picture(out: Path, samples: Samples, like: PictureFile, quality: int =
                 )
                 size, alpha = (samples.shape[1], samples.shape[0]), samples.shape[2] == 4
                 file.write(webp_chunks.with_chunks_of(source, io.BytesIO(webp), size, alpha, like.turned))
+
+
+def _save_jpeg(picture: pyvips.Image, target: pyvips.Target, quality: int, depth: int) -> None:
+    picture.jpegsave_target(target, Q=quality, subsample_mode='off', keep='none')
+
+
+def _save_png(picture: pyvips.Image, target: pyvips.Target, quality: int, depth: int) -> None:
+    picture.pngsave_target(target, bitdepth=depth, palette=False, compression=6, keep='none')
+
+
+_STREAMED = {
+    'jpeg': (_save_jpeg, jpeg_segments.with_segments_of),
+    'png': (_save_png, png_chunks.with_chunks_of),
+}
 
 
 def write_png(out: Path, rgb: Samples) -> None:

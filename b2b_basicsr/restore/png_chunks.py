@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import zlib
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ _PLAIN = b'\0\0\0\0'
 """Not compressed, no language, no translated keyword."""
 
 
-def with_chunks_of(source: IO[bytes], written: bytes, turned: bool) -> Iterator[bytes]:
+def with_chunks_of(source: IO[bytes], written: IO[bytes], turned: bool) -> Iterator[bytes]:
     """A PNG file with the meaning of colours, resolution, EXIF, XMP, texts and time of another, piece by piece.
 
     Args:
@@ -30,7 +29,7 @@ def with_chunks_of(source: IO[bytes], written: bytes, turned: bool) -> Iterator[
         turned: whether width and height of the source have changed places.
     """
     yield _SIGNATURE
-    for name, payload in _chunks(io.BytesIO(written), _OF_PIXELS):
+    for name, payload in _chunks(written, _OF_PIXELS):
         yield _chunk(name, payload)
         if name == b'IHDR':
             for said in _chunks(source, _CARRIED):
