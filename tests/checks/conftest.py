@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import basicsr.utils.options
 import numpy as np
 import pytest
 import torch
@@ -93,3 +95,51 @@ def write(tmp_path: Path) -> Callable[[Options], Path]:
         return path
 
     return write_file
+
+
+@pytest.fixture(autouse=True)
+def _own_argv_and_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, 'argv', sys.argv)
+    monkeypatch.setattr(sys, 'excepthook', sys.excepthook)
+    monkeypatch.chdir(tmp_path)
+
+
+def parse(path: Path, root: Path, *, is_train: bool = True) -> Options:
+    """What BasicSR makes of an option file, our checks included."""
+    sys.argv = ['train.py', '-opt', str(path)]
+    opt: Options = basicsr.utils.options.parse_options(str(root), is_train=is_train)[0]
+    return opt
+
+
+def changed(options: Options, **changes: Any) -> Options:
+    """Sets ``a__b__c=value``; ``...`` takes the key away."""
+    options = deepcopy(options)
+    for key, value in changes.items():
+        *sections, last = key.split('__')
+        section = options
+        for name in sections:
+            section = section[name]
+        if value is ...:
+            section.pop(last, None)
+        else:
+            section[last] = value
+    return options
+
+
+@pytest.fixture
+def told(
+    write: Callable[[Options], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Options], str]:
+    """The one line that options end in, with exit status 2 and nothing created."""
+
+    def line_of(options: Options) -> str:
+        path = write(options)
+        before = sorted(tmp_path.rglob('*'))
+        with pytest.raises(SystemExit) as end:
+            parse(path, tmp_path)
+        assert end.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert sorted(tmp_path.rglob('*')) == before
+        return line
+
+    return line_of

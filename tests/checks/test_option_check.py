@@ -3,57 +3,28 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import basicsr.utils.options
 import pytest
 import torch
 import yaml
 from PIL import Image
 
 from b2b_basicsr.archs import PatchGANDiscriminator
+from tests.checks.conftest import changed, parse
 
 Options = dict[str, Any]
 
 
-def _parse(path: Path, root: Path, *, is_train: bool = True) -> Options:
-    sys.argv = ['train.py', '-opt', str(path)]
-    opt: Options = basicsr.utils.options.parse_options(str(root), is_train=is_train)[0]
-    return opt
-
-
-@pytest.fixture(autouse=True)
-def _own_argv_and_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, 'argv', sys.argv)
-    monkeypatch.setattr(sys, 'excepthook', sys.excepthook)
-    monkeypatch.chdir(tmp_path)
-
-
-def _with(options: Options, **changes: Any) -> Options:
-    """Sets ``a__b__c=value``; ``...`` takes the key away."""
-    options = deepcopy(options)
-    for key, value in changes.items():
-        *sections, last = key.split('__')
-        section = options
-        for name in sections:
-            section = section[name]
-        if value is ...:
-            section.pop(last, None)
-        else:
-            section[last] = value
-    return options
-
-
 def test_good_options_pass_for_training_and_test(options: Options, write: Callable[..., Path], tmp_path: Path) -> None:
-    assert _parse(write(options), tmp_path)['train']['total_iter'] == 5
+    assert parse(write(options), tmp_path)['train']['total_iter'] == 5
     torch.save({'params': _translator(options)}, tmp_path / 'g.pth')
     options['datasets'] = {'test_1': options['datasets']['val']}
     options['path']['pretrain_network_g'] = str(tmp_path / 'g.pth')
-    assert not _parse(write(options), tmp_path, is_train=False)['is_train']
+    assert not parse(write(options), tmp_path, is_train=False)['is_train']
 
 
 def _translator(options: Options) -> dict[str, torch.Tensor]:
@@ -189,23 +160,11 @@ WRONG: list[tuple[Options, str]] = [
 
 @pytest.mark.parametrize(('changes', 'message'), WRONG, ids=[re.sub(r'\W+', '_', message)[:40] for _, message in WRONG])
 def test_mistake_is_one_line_and_nothing_is_created(
-    options: Options,
-    write: Callable[..., Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    changes: Options,
-    message: str,
+    options: Options, told: Callable[[Options], str], tmp_path: Path, changes: Options, message: str
 ) -> None:
     _lay_out_wrong_things(tmp_path)
-    path = write(_with(options, **changes))
-    before = sorted(tmp_path.rglob('*'))
-    with pytest.raises(SystemExit) as end:
-        _parse(path, tmp_path)
-    assert end.value.code == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert re.match('error: .*' + message, lines[0]), lines[0]
-    assert sorted(tmp_path.rglob('*')) == before
+    line = told(changed(options, **changes))
+    assert re.match('error: .*' + message, line), line
 
 
 def _lay_out_wrong_things(root: Path) -> None:
@@ -237,10 +196,10 @@ def test_auto_is_one_gpu_of_several(
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
     path = write({**options, 'num_gpu': asked})
     if passes:
-        assert _parse(path, tmp_path)['num_gpu'] == 1
+        assert parse(path, tmp_path)['num_gpu'] == 1
         return
     with pytest.raises(SystemExit):
-        _parse(path, tmp_path)
+        parse(path, tmp_path)
     assert 'num_gpu: 2 in one process would be DataParallel' in capsys.readouterr().err
 
 
@@ -249,7 +208,7 @@ def test_validation_sets_need_names_of_their_own(
 ) -> None:
     options['datasets']['val_2'] = deepcopy(options['datasets']['val'])
     with pytest.raises(SystemExit):
-        _parse(write(options), tmp_path)
+        parse(write(options), tmp_path)
     assert "datasets:val_2:name: 'test' is the name of datasets:val, too" in capsys.readouterr().err
 
 
@@ -260,7 +219,7 @@ def test_known_pairs_need_network_k(
     del train['synth_known_opt']
     train |= {'dataroot_known_blur': str(data / 'test_lq'), 'dataroot_known_sharp': str(data / 'test_gt')}
     with pytest.raises(SystemExit):
-        _parse(write(options), tmp_path)
+        parse(write(options), tmp_path)
     assert 'network_k: missing' in capsys.readouterr().err
 
 
@@ -275,7 +234,7 @@ def test_pairs_that_do_not_match(
     options['network_k'] = {'type': 'NAFNet'}
     options['path']['pretrain_network_k'] = 'nowhere.pth'
     with pytest.raises(SystemExit):
-        _parse(write(options), tmp_path)
+        parse(write(options), tmp_path)
     err = capsys.readouterr().err
     assert 'pretrain_network_k: no file' in err
 
@@ -285,7 +244,7 @@ def test_a_test_needs_the_translators_weights(
 ) -> None:
     options['datasets'] = {'test_1': options['datasets']['val']}
     with pytest.raises(SystemExit):
-        _parse(write(options), tmp_path, is_train=False)
+        parse(write(options), tmp_path, is_train=False)
     assert (
         'path:pretrain_network_g: missing; give the weights of network_g (a test needs them)' in capsys.readouterr().err
     )
@@ -295,7 +254,7 @@ def test_what_basicsr_reads_without_a_default_is_filled_in(
     options: Options, write: Callable[..., Path], tmp_path: Path
 ) -> None:
     del options['val']['save_img'], options['val']['val_freq'], options['scale']
-    opt = _parse(write(options), tmp_path)
+    opt = parse(write(options), tmp_path)
     assert opt['val']['save_img'] is False
     assert opt['val']['val_freq'] == 5000
     assert opt['datasets']['val']['scale'] == 1
@@ -313,7 +272,7 @@ def test_checked_lmdb_can_be_opened_by_basicsr(
         make_lmdb_from_imgs(str(data / f'test_{side}'), str(packed), names, ['0', '1', '2'])
         options['datasets']['val'][f'dataroot_{side}'] = str(packed)
     options['datasets']['val']['io_backend'] = {'type': 'lmdb'}
-    opt = _parse(write(options), tmp_path)
+    opt = parse(write(options), tmp_path)
     assert build_dataset(opt['datasets']['val'])[1]['lq'].shape == (3, 40, 48)
 
 
@@ -330,10 +289,10 @@ def test_vgg_that_cannot_be_downloaded_is_told_before_anything_is_created(
         raise OSError('no network')
 
     vgg = {'type': 'PerceptualLoss', 'layer_weights': {'relu2_2': 1.0}, 'vgg_type': 'vgg16'}
-    path = write(_with(options, train__perceptual_opt=vgg))
+    path = write(changed(options, train__perceptual_opt=vgg))
     monkeypatch.setattr(VGG16_Weights, 'get_state_dict', offline)
     with pytest.raises(SystemExit):
-        _parse(path, tmp_path)
+        parse(path, tmp_path)
     assert 'error: train:vgg_weights: vgg16 could not be downloaded' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [path]
 
@@ -343,7 +302,7 @@ def test_weights_that_do_not_fit_pass_where_strict_load_is_off(
 ) -> None:
     torch.save({'params': {'part': torch.zeros(1)}}, tmp_path / 'g.pth')
     options['path'] |= {'pretrain_network_g': 'g.pth', 'strict_load_g': False}
-    _parse(write(options), tmp_path)
+    parse(write(options), tmp_path)
 
 
 def test_other_peoples_option_files_are_left_alone(
@@ -352,7 +311,7 @@ def test_other_peoples_option_files_are_left_alone(
     options |= {'model_type': 'SRModel', 'anything': 1}
     options['datasets'] = {'train': {'type': 'PairedImageDataset', 'dataroot_gt': 'nowhere', 'name': 'x'}}
     options['train']['emma_decay'] = 0.9
-    assert _parse(write(options), tmp_path)['anything'] == 1
+    assert parse(write(options), tmp_path)['anything'] == 1
 
 
 def test_shipped_option_files_are_known_to_the_schema(tmp_path: Path) -> None:
@@ -394,4 +353,4 @@ def test_network_k_beside_another_source_of_k_needs_no_weights(
 ) -> None:
     options['network_k'] = {'type': 'KernelWizard'}
     options['path']['pretrain_network_k'] = 'not_there.pth'
-    assert _parse(write(options), tmp_path)['is_train']
+    assert parse(write(options), tmp_path)['is_train']
