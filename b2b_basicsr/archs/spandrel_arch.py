@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,15 +23,7 @@ def _content(path: str) -> Mapping[Any, Any]:
     # Not at the top: of the two packages, the networks are imported first.
     from b2b_basicsr.models.checkpoint import read_checkpoint
 
-    if Path(path).suffix.lower() != '.safetensors' or not Path(path).expanduser().is_file():
-        return read_checkpoint(_KEY, path)
-    from spandrel import ModelLoader
-
-    try:
-        content: Mapping[Any, Any] = ModelLoader('cpu').load_state_dict_from_file(Path(path).expanduser())
-    except Exception as cause:
-        raise UserError(f'{_KEY}: {path!r} cannot be read as safetensors: {_first_line(cause)}') from cause
-    return content
+    return read_checkpoint(_KEY, path)
 
 
 def _first_line(cause: Exception) -> str:

@@ -103,7 +103,7 @@ def restore(
     from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
     from b2b_basicsr.restore.restore_files import Outcome, RestoreSettings, printable, restore_files
     from b2b_basicsr.restore.sharing import Meeting, Share
-    from b2b_basicsr.restore.whole_file import clear_leftovers
+    from b2b_basicsr.whole_file import clear_leftovers
 
     def say(line: str) -> None:
         tqdm.write(f'{process}{line}', file=sys.stderr)

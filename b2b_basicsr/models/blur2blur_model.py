@@ -14,7 +14,6 @@ from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils import get_root_logger, imwrite
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.errors import UserError
@@ -221,15 +220,10 @@ class Blur2BlurModel(Schedules, RestorationValidation, SRGANModel):
 
     def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
         """Scores every picture of a set: restored, blurry, direct, gain; saves and logs what the options ask for."""
-        dataset = dataloader.dataset
-        dataset_name = dataset.opt['name']
+        dataset_name = dataloader.dataset.opt['name']
         current_iter = self._last_trained(current_iter)
-        names = self._names_in(dataset)
         scored: list[ScoredPicture] = []
-        bar = tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
-        for index, data in enumerate(bar):
-            gt = self._feed_validation(data)
-            self.test()
+        for index, name, files, gt in self._restored_ones(dataloader):
             place = (dataset_name, index)
             # The deblurrer is frozen: x and what it makes of x itself are the same at every validation.
             first_time = place not in self._baseline_scores
@@ -241,11 +235,9 @@ class Blur2BlurModel(Schedules, RestorationValidation, SRGANModel):
             if first_time:
                 baselines = {BLURRY: pictures['lq'], DIRECT: pictures.get('direct')}
                 self._baseline_scores[place] = {
-                    name: self.scores.of(picture, sharp) for name, picture in baselines.items() if picture is not None
+                    kind: self.scores.of(picture, sharp) for kind, picture in baselines.items() if picture is not None
                 }
             values = self.scores.beside(self.scores.of(pictures['restored'], sharp), self._baseline_scores[place])
-            name = names.of(data['lq_path'][0])
-            files = self._given_files(data)
             if save_img:
                 files |= self._save_pictures(pictures, dataset_name, name, current_iter, with_direct=first_time)
             scored.append(ScoredPicture(name, values, files))

@@ -21,7 +21,7 @@ def read_checkpoint(option_key: str, path: str) -> Mapping[Any, Any]:
 
     Args:
         option_key: the key that names the file, for messages.
-        path: a ``.pth`` file.
+        path: a ``.pth`` or ``.safetensors`` file.
 
     Raises:
         UserError: if the file is missing, is not readable without running code from it, or holds no mapping.
@@ -29,6 +29,8 @@ def read_checkpoint(option_key: str, path: str) -> Mapping[Any, Any]:
     file = Path(path).expanduser()
     if not file.is_file():
         raise UserError(f'{option_key}: no file {str(path)!r} (looked in {Path.cwd()})')
+    if file.suffix.lower() == '.safetensors':
+        return _read_safetensors(option_key, file)
     try:
         content = torch.load(file, map_location='cpu', weights_only=True)
     except Exception as cause:
@@ -38,6 +40,19 @@ def read_checkpoint(option_key: str, path: str) -> Mapping[Any, Any]:
         ) from cause
     if not isinstance(content, Mapping):
         raise UserError(f'{option_key}: {str(path)!r} holds a {type(content).__name__}, no weights')
+    return content
+
+
+def _read_safetensors(option_key: str, file: Path) -> Mapping[Any, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        content: Mapping[Any, Any] = load_file(file)
+    except (SafetensorError, OSError) as cause:
+        raise UserError(
+            f'{option_key}: {str(file)!r} cannot be read as safetensors: it is damaged, or another kind'
+        ) from cause
     return content
 
 
@@ -56,7 +71,13 @@ def read_state_dict(option_key: str, path: str, param_key: str | None) -> tuple[
     Raises:
         UserError: if the file is missing, is not readable without running code from it, or holds no weights.
     """
-    content = read_checkpoint(option_key, path)
+    return weights_in(read_checkpoint(option_key, path), option_key, path, param_key)
+
+
+def weights_in(
+    content: Mapping[Any, Any], option_key: str, path: str, param_key: str | None
+) -> tuple[dict[str, Tensor], str]:
+    """As :func:`read_state_dict`, of a file that has been read; ``path`` is for messages."""
     part, state = PLAIN, content
     fall_backs = ('params', 'params_ema') if param_key in (None, 'params', 'params_ema') else ()
     for candidate in (param_key, *fall_backs):

@@ -11,7 +11,6 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger, imwrite
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.vgg_weights import vgg_weights
@@ -142,21 +141,15 @@ class DeblurModel(Schedules, RestorationValidation, SRModel):
 
     def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
         """Scores every picture of a set: deblurred, blurry and gain; saves and logs what the options ask for."""
-        dataset = dataloader.dataset
-        dataset_name = dataset.opt['name']
+        dataset_name = dataloader.dataset.opt['name']
         current_iter = self._last_trained(current_iter)
-        names = self._names_in(dataset)
         scored: list[ScoredPicture] = []
-        bar = tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
-        for index, data in enumerate(bar):
-            gt = self._feed_validation(data)
-            self.test()
+        for index, name, files, gt in self._restored_ones(dataloader):
             pictures = self._levels_of({'lq': self.lq, 'restored': self.output, 'gt': gt})
             sharp, place = pictures.get('gt'), (dataset_name, index)
             if place not in self._baseline_scores:
                 self._baseline_scores[place] = {BLURRY: self.scores.of(pictures['lq'], sharp)}
             values = self.scores.beside(self.scores.of(pictures['restored'], sharp), self._baseline_scores[place])
-            name, files = names.of(data['lq_path'][0]), self._given_files(data)
             if save_img:
                 files['restored'] = self._saved_as(dataset_name, name, current_iter)
                 imwrite(pictures['restored'], str(files['restored']))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from basicsr.utils import tensor2img
 from torch import Tensor
+from tqdm import tqdm
 
 from b2b_basicsr.models.centre_crop import centre_crop
 from b2b_basicsr.models.picture_names import PictureNames
@@ -43,6 +44,16 @@ class RestorationValidation(Placement, ValidationRecord):
             self.lq, gt = centre_crop(self.lq, crop), None if gt is None else centre_crop(gt, crop)
         return gt
 
+    def _restored_ones(self, dataloader: Any) -> Iterator[tuple[int, str, dict[str, Path], Tensor | None]]:
+        """Takes and restores the pictures of a set one by one: place, name, files that were given, ground truth."""
+        dataset = dataloader.dataset
+        names = self._picture_names.setdefault(dataset.opt['name'], PictureNames(dataset.opt['dataroot_lq']))
+        bar = tqdm(dataloader, unit='image', desc=dataset.opt['name'], disable=not self.val_settings.pbar)
+        for index, data in enumerate(bar):
+            gt = self._feed_validation(data)
+            self.test()
+            yield index, names.of(data['lq_path'][0]), self._given_files(data), gt
+
     def _whole_or_tiled(self, restore: Callable[[Tensor], tuple[Tensor, ...]], picture: Tensor) -> tuple[Tensor, ...]:
         """What ``restore`` makes of a picture, on tiles where ``val: tile`` says so; without gradients."""
         with torch.no_grad(), self._autocast():
@@ -55,9 +66,6 @@ class RestorationValidation(Placement, ValidationRecord):
     def _levels_of(pictures: Mapping[str, Tensor | None]) -> dict[str, Any]:
         """Those that are there as BGR levels, uint8 [h, w, 3]."""
         return {name: tensor2img([picture.cpu()]) for name, picture in pictures.items() if picture is not None}
-
-    def _names_in(self, dataset: Any) -> PictureNames:
-        return self._picture_names.setdefault(dataset.opt['name'], PictureNames(dataset.opt['dataroot_lq']))
 
     def _saved_as(self, dataset_name: str, name: str, current_iter: int | str, kind: str = '') -> Path:
         """The file for a picture: a folder of its own in a training, where there is one of every validation.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from b2b_basicsr.whole_file import whole_file
 
 FILE_COLUMNS = ('lq', 'direct', 'translated', 'restored', 'gt')
 """The pictures of every row, from the blurry to the sharp one."""
@@ -41,18 +42,15 @@ def write_picture_scores(path: Path, pictures: Sequence[ScoredPicture]) -> None:
     """
     metrics = list(dict.fromkeys(metric for picture in pictures for metric in picture.values))
     columns = list(dict.fromkeys([*FILE_COLUMNS, *(column for picture in pictures for column in picture.files)]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
-    try:
-        with unfinished.open('w', encoding='utf-8', errors='surrogateescape', newline='') as file:
-            table = csv.DictWriter(file, ['picture', *metrics, *columns], lineterminator='\r\n')
-            table.writeheader()
-            for picture in pictures:
-                files = {column: _named(place, path.parent) for column, place in picture.files.items()}
-                table.writerow({'picture': picture.name, **picture.values, **files})
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        whole_file(path) as temporary,
+        temporary.open('w', encoding='utf-8', errors='surrogateescape', newline='') as file,
+    ):
+        table = csv.DictWriter(file, ['picture', *metrics, *columns], lineterminator='\r\n')
+        table.writeheader()
+        for picture in pictures:
+            files = {column: _named(place, path.parent) for column, place in picture.files.items()}
+            table.writerow({'picture': picture.name, **picture.values, **files})
 
 
 def _named(file: Path, folder: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,7 @@ from b2b_basicsr.records.picture_scores import ScoredPicture
 from b2b_basicsr.records.score_names import is_gain
 from b2b_basicsr.report.embedded_pictures import DESCRIPTIONS, LABELS, EmbeddedPicture
 from b2b_basicsr.report.score_table import Table, shown
+from b2b_basicsr.whole_file import whole_file
 
 _OPEN_ROWS = 24
 
@@ -128,12 +128,8 @@ def write_page(page: Page, path: Path) -> None:
         UserError: if it cannot be written.
     """
     text = render(page)
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
     try:
-        try:
-            unfinished.write_text(text, encoding='utf-8', errors='backslashreplace')
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with whole_file(path) as temporary:
+            temporary.write_text(text, encoding='utf-8', errors='backslashreplace')
     except OSError as cause:
         raise cannot_write(path, cause) from cause

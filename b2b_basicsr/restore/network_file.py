@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from b2b_basicsr.archs.spandrel_arch import SpandrelNet
 from b2b_basicsr.checks.registered import construct, registered
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.checkpoint import PLAIN, check_fit, read_checkpoint, read_state_dict
+from b2b_basicsr.models.checkpoint import check_fit, read_checkpoint, weights_in
 from b2b_basicsr.options.option_file import read_option_file
 from b2b_basicsr.restore.known_networks import KNOWN, known_network
 
@@ -81,20 +81,9 @@ def network_from_file(
 
 def _read(role: str, path: Path) -> tuple[Mapping[Any, Any], Mapping[str, Tensor], str]:
     """The whole content of a checkpoint, the weights in it, and the name of the part that they come from."""
-    if path.suffix.lower() != '.safetensors' or not path.is_file():
-        content = read_checkpoint(role, str(path))
-        part = next((name for name in _PARTS if isinstance(content.get(name), Mapping)), None)
-        return content, *read_state_dict(role, str(path), part)
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        weights = load_file(path)
-    except (SafetensorError, OSError) as cause:
-        raise UserError(
-            f'{role}: {str(path)!r} cannot be read as safetensors: it is damaged, or another kind'
-        ) from cause
-    return weights, weights, PLAIN
+    content = read_checkpoint(role, str(path))
+    part = next((name for name in _PARTS if isinstance(content.get(name), Mapping)), None)
+    return content, *weights_in(content, role, str(path), part)
 
 
 def _section_of_file(role: str, option_file: str | Path, sections: Sequence[str]) -> tuple[str, Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.restore import jpeg_segments, png_chunks, webp_chunks
 from b2b_basicsr.restore.tiff_file import write_tiff
-from b2b_basicsr.restore.whole_file import whole_file
+from b2b_basicsr.whole_file import whole_file
 
 DEFAULT_QUALITY = 95
 """Of JPEG and lossy WebP, in percent."""

@@ -16,7 +16,7 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.restore.ffmpeg_call import FFMPEG, as_input, every_frame_once, ffmpeg_is_there, last_lines
 from b2b_basicsr.restore.video_facts import COLOUR_TAGS, VideoFacts
 from b2b_basicsr.restore.video_source import Frame, VideoSource
-from b2b_basicsr.restore.whole_file import whole_file
+from b2b_basicsr.whole_file import whole_file
 
 _H264 = ('-c:v', 'libx264', '-preset', 'medium', '-crf', '16')
 _MPEG4 = ('-c:v', 'mpeg4', '-qscale:v', '2')

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from b2b_basicsr.restore import whole_file as module
-from b2b_basicsr.restore.whole_file import clear_leftovers, whole_file
+from b2b_basicsr import whole_file as module
+from b2b_basicsr.whole_file import clear_leftovers, whole_file
 
 # The module alone, by its path: importing the package would take seconds.
 WRITES_FOR_EVER = """

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PREFIX = '.b2b_restore-'
+_PREFIX = '.b2b_unfinished-'
 """Hidden, so that no run takes it for an input."""
 
 
@@ -33,7 +33,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         with _held(descriptor):
             yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
