@@ -136,6 +136,7 @@ setup(
         'safetensors',
         'scikit-image',
         'spandrel>=0.4',
+        'tabulate',
         'tifffile',
         'torch>=2.1',
         'torchvision',
@@ -147,7 +148,7 @@ setup(
         'mmengine': ['mmengine'],
         'dev': [
             *('filelock', 'mmengine', 'mypy', 'pytest', 'ruff', 'selenium'),
-            *('types-PyYAML', 'types-setuptools', 'types-tqdm'),
+            *('types-PyYAML', 'types-setuptools', 'types-tabulate', 'types-tqdm'),
         ],
     },
     entry_points={'console_scripts': ['b2b = b2b_basicsr.commands.cli:main']},

@@ -1,0 +1,1 @@
+"""What ``b2b bench`` measures, and how: forms of one computation side by side."""

@@ -1,0 +1,209 @@
+"""Times several forms of one computation in turn, each in a process of its own."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from b2b_basicsr.errors import UserError
+
+Turn = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way of doing a computation.
+
+    Args:
+        name: for the table.
+        start: called once with ``arguments`` in the form's own process, which is spawned: a function of a module.
+            What it returns is timed: it does the computation once, and waits for the device, where there is one.
+        arguments: of ``start``; they are pickled.
+        threads: of torch on the CPU in that process; ``None`` leaves them.
+    """
+
+    name: str
+    start: Callable[..., Turn]
+    arguments: tuple[Any, ...] = ()
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a form took.
+
+    Args:
+        name: of the form.
+        seconds: of every round.
+        peak_bytes: most memory at a time: what torch has allocated on a CUDA device, where the form uses one, else
+            what the whole process held; ``None`` where it cannot be told.
+        failure: why there are no seconds, or fewer than rounds.
+    """
+
+    name: str
+    seconds: tuple[float, ...] = ()
+    peak_bytes: int | None = None
+    failure: str | None = None
+
+    @property
+    def median(self) -> float:
+        """Of the seconds; not a number without any."""
+        return statistics.median(self.seconds) if self.seconds else float('nan')
+
+    @property
+    def spread(self) -> float:
+        """The seconds' interquartile range by their median."""
+        if len(self.seconds) < 2:
+            return 0.0
+        first, _, third = statistics.quantiles(self.seconds, n=4, method='inclusive')
+        return (third - first) / self.median
+
+    def times_faster_than(self, other: Measured) -> float:
+        """The median over the rounds of the other's seconds by these: a machine that slows down slows both."""
+        ratios = [theirs / mine for mine, theirs in zip(self.seconds, other.seconds, strict=False)]
+        return statistics.median(ratios) if ratios else float('nan')
+
+
+def run_in_turns(forms: Sequence[Form], rounds: int = 5, warmup: int = 1, progress: bool = True) -> list[Measured]:
+    """Runs every form once a round, one after the other.
+
+    All processes are there at the same time and one works at a time, so that what slows the machine down for a while
+    meets all alike, and memory is each form's own.
+
+    Args:
+        forms: of different names.
+        rounds: that are timed.
+        warmup: rounds before them.
+        progress: show a bar on standard error.
+
+    Returns:
+        What each took, in the order of ``forms``. One that runs out of memory, or is killed, is left out of the rounds
+        that follow, and says so.
+
+    Raises:
+        UserError: if a form raises one.
+        RuntimeError: if a form fails otherwise, with its traceback.
+    """
+    bar = tqdm(total=len(forms) * (1 + warmup + rounds), disable=not progress, unit='turn', leave=False)
+    players: list[_Player] = []
+    try:
+        for form in forms:
+            bar.set_description(f'{form.name}: starting')
+            players.append(_Player(form))
+            bar.update()
+        for number in range(warmup + rounds):
+            for player in players:
+                bar.set_description(player.result.name)
+                player.take_turn(counts=number >= warmup)
+                bar.update()
+    finally:
+        bar.close()
+        for player in players:
+            player.end()
+    return [player.result for player in players]
+
+
+@dataclass
+class _Player:
+    """A form's process, as its parent sees it."""
+
+    form: Form
+    result: Measured = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.result = Measured(self.form.name)
+        context = get_context('spawn')
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self.form), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._heard()
+
+    def take_turn(self, counts: bool) -> None:
+        if self.result.failure is not None:
+            return
+        self._connection.send(True)
+        answer = self._heard()
+        if answer is not None:
+            seconds, peak = answer
+            taken = (*self.result.seconds, seconds) if counts else ()
+            self.result = replace(self.result, seconds=taken, peak_bytes=peak)
+
+    def end(self) -> None:
+        with suppress(OSError):  # it has ended
+            self._connection.send(False)
+        self._process.join(timeout=5)
+        if self._process.is_alive():
+            self._process.kill()
+
+    def _heard(self) -> Any:
+        try:
+            kind, content = self._connection.recv()
+        except EOFError:
+            kind, content = 'no memory', 'killed; most likely there was too little memory'
+        if kind == 'mistake':
+            raise UserError(content)
+        if kind == 'error':
+            raise RuntimeError(f'{self.form.name}: {content}')
+        if kind == 'no memory':
+            self.result = replace(self.result, failure=content)
+            return None
+        return content
+
+
+def _serve(connection: Connection, form: Form) -> None:
+    """The form's process."""
+    try:
+        if form.threads is not None:
+            import torch
+
+            torch.set_num_threads(form.threads)
+        turn = form.start(*form.arguments)
+        connection.send(('ready', None))
+        while connection.recv():
+            start = time.perf_counter()
+            turn()
+            seconds = time.perf_counter() - start
+            connection.send(('taken', (seconds, _peak_bytes())))
+    except (EOFError, KeyboardInterrupt):  # nobody is there to hear more
+        pass
+    except UserError as mistake:
+        connection.send(('mistake', str(mistake)))
+    except Exception as cause:
+        import traceback
+
+        if _is_out_of_memory(cause):
+            connection.send(('no memory', 'out of memory'))
+        else:
+            connection.send(('error', traceback.format_exc()))
+
+
+def _is_out_of_memory(cause: Exception) -> bool:
+    words = str(cause).lower()
+    return isinstance(cause, MemoryError) or 'out of memory' in words or "can't allocate memory" in words
+
+
+def _peak_bytes() -> int | None:
+    torch = sys.modules.get('torch')
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()  # the others need it in their turn
+        return int(torch.cuda.max_memory_allocated())
+    try:
+        # Of this program alone: getrusage's figure outlives exec, so it may be the parent's.
+        lines = Path('/proc/self/status').read_text(encoding='ascii').splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM:'))
+    except (OSError, StopIteration):
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == 'darwin' else peak * 1024
