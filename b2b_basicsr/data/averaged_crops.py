@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from b2b_basicsr.data.frame_mean import FrameMean
 from b2b_basicsr.data.sample_key import SampleKey
-from b2b_basicsr.data.training_crops import OrientedCrop, TrainingCrops, as_floats, sample_part
+from b2b_basicsr.data.training_crops import OrientedCrop, TrainingCrops, sample_part
 from b2b_basicsr.data.videos import Videos, middle_of
 
 
@@ -31,7 +31,7 @@ class AveragedCrops:
         generator = key.generator('sharp')
         window = self._videos.draw_window(self._frame_mean.draw_count(generator), generator)
         source, index = self._videos.source, middle_of(window)
-        middle = source.read(index)
+        middle = source.open(index)
         self._crops.refuse_small(source, index, middle.size)
         place = self._crops.draw(middle.size, generator, vary_scale=True)
         sharp = place.cut(middle)
@@ -42,13 +42,12 @@ class AveragedCrops:
 
         known = self._frame_mean.mean(frames(), key.generator('noise'))
         path = source.path(index)
-        sample: dict[str, Any] = {}
-        for name, picture in (('sharp', as_floats(sharp)), ('known', known)):
-            # The same colours for both: K is this very place, blurred.
-            sample |= sample_part(name, self._crops.recolour(picture, key.generator('colours')), path)
-        return sample
+        # The same colours for both: K is this very place, blurred.
+        return sample_part('sharp', self._crops.coloured(sharp, key.generator('colours')), path) | sample_part(
+            'known', self._crops.recolour(known, key.generator('colours')), path
+        )
 
     def _cut_like(self, middle: int, size: tuple[int, int], frame: int, place: OrientedCrop) -> NDArray[np.uint8]:
-        picture = self._videos.source.read(frame)
+        picture = self._videos.source.open(frame)
         self._videos.refuse_unequal(middle, size, frame, picture.size)
         return place.cut(picture)

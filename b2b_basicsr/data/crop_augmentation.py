@@ -35,6 +35,11 @@ class CropAugmentation(OptionSection):
     contrast: Factors = (1.0, 1.0)
     channel_shuffle: Flag = False
 
+    @property
+    def keeps_colours(self) -> bool:
+        """Whether :meth:`recolour` leaves every crop as it is."""
+        return not self.channel_shuffle and all(bound == 1 for bound in (*self.gamma, *self.contrast))
+
     def draw_scale(self, generator: np.random.Generator) -> float:
         """A factor from ``scale``."""
         return _draw(self.scale, generator)

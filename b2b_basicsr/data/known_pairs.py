@@ -6,7 +6,7 @@ from typing import Any
 
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs, refuse_unequal_twins
 from b2b_basicsr.data.sample_key import SampleKey
-from b2b_basicsr.data.training_crops import TrainingCrops, as_floats, sample_part
+from b2b_basicsr.data.training_crops import TrainingCrops, sample_part
 
 
 class KnownPairs:
@@ -32,7 +32,7 @@ class KnownPairs:
         """A sample's part for one place in the training: a pair cropped, turned and coloured alike."""
         generator = key.generator('known')
         blur_index, sharp_index = self._pairs[int(generator.integers(len(self._pairs)))]
-        blurred, clear = self._blur.read(blur_index), self._sharp.read(sharp_index)
+        blurred, clear = self._blur.open(blur_index), self._sharp.open(sharp_index)
         refuse_unequal_twins(self._blur, blur_index, blurred.size, clear.size)
         self._crops.refuse_small(self._blur, blur_index, blurred.size, native_size=True)
         place = self._crops.draw(blurred.size, generator, native_size=True)
@@ -41,8 +41,8 @@ class KnownPairs:
             ('known_blur', self._blur, blur_index, blurred),
             ('known_sharp', self._sharp, sharp_index, clear),
         ):
-            recoloured = self._crops.recolour(as_floats(place.cut(picture)), key.generator('colours'))
-            sample |= sample_part(name, recoloured, source.path(index))
+            crop = self._crops.coloured(place.cut(picture), key.generator('colours'))
+            sample |= sample_part(name, crop, source.path(index))
         return sample
 
     def check_sizes(self, number: int) -> None:

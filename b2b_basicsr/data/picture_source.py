@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from basicsr.data.data_util import paths_from_lmdb
 from basicsr.utils import FileClient
@@ -14,6 +16,9 @@ from PIL import Image, ImageOps
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from b2b_basicsr.data.lmdb_clients import read_lmdb
+from b2b_basicsr.data.plain_png import PlainPng, plain_png_size
+from b2b_basicsr.data.random_crop import Croppable, Size
+from b2b_basicsr.data.worker_threads import keep_worker_to_one_thread
 from b2b_basicsr.errors import UserError
 
 _EXIF_ORIENTATION = 0x0112
@@ -103,6 +108,7 @@ class PictureSource:
         Raises:
             UserError: if an LMDB lacks it.
         """
+        keep_worker_to_one_thread()  # every data set reads here
         options = {key: value for key, value in self._backend.items() if key != 'type'}
         if self._backend['type'] == 'disk':
             content = FileClient('disk', **options).get(place)
@@ -112,10 +118,10 @@ class PictureSource:
             raise UserError(f'{self.option_key}: {self.root / place} is in meta_info.txt but not in the database')
         return bytes(content)
 
-    def _open(self, index: int) -> Image.Image:
+    def _file(self, index: int) -> IO[bytes]:
         if self._backend['type'] == 'disk':
-            return Image.open(self.path(index))
-        return Image.open(io.BytesIO(self.content_of(self.stored_at(index))))
+            return open(self.path(index), 'rb')
+        return io.BytesIO(self.content_of(self.stored_at(index)))
 
     def _unreadable(self, index: int, cause: Exception) -> UserError:
         reason = ' '.join(str(cause).split()) or type(cause).__name__
@@ -123,15 +129,15 @@ class PictureSource:
             f'{self.option_key}: {self.path(index)} cannot be read as a picture ({reason}); mend it or take it out'
         )
 
-    def size(self, index: int) -> tuple[int, int]:
+    def size(self, index: int) -> Size:
         """Width and height in pixels as the picture is shown, from its header alone.
 
         Raises:
             UserError: if the header cannot be read.
         """
         try:
-            with self._open(index) as picture:
-                return _shown_size(picture)
+            with self._file(index) as file:
+                return _shown_size(file)
         except UserError:
             raise
         except Exception as cause:  # Pillow's plugins raise whatever a broken file makes them raise
@@ -143,32 +149,62 @@ class PictureSource:
         Raises:
             UserError: if the file is missing, truncated or no picture.
         """
+        return self._decoded(index, self._content(index))
+
+    def open(self, index: int) -> Croppable:
+        """The same picture for one crop to be cut from, decoded no further than that needs, where this is quicker.
+
+        Raises:
+            UserError: if the file is missing, truncated or no picture. Damage within it may be found by the cutting
+                alone, or, where no crop needs it, not at all.
+        """
+        content = self._content(index)
+        size = plain_png_size(io.BytesIO(content))
+        # Pillow refuses or warns of pictures that are larger, lest a small file fill the memory.
+        if size is None or size[0] * size[1] > (Image.MAX_IMAGE_PIXELS or math.inf):
+            return self._decoded(index, content)
+        return PlainPng(content, size, partial(self._decoded, index, content))
+
+    def _content(self, index: int) -> bytes:
         try:
-            picture = Image.open(io.BytesIO(self.content_of(self.stored_at(index))))
-            if picture.mode.startswith(_DEEP_GREY_MODES):
-                raise ValueError(f'{picture.mode}: grey deeper than 8 bits, which would be clipped; save it with 8')
-            return ImageOps.exif_transpose(picture).convert('RGB')
+            return self.content_of(self.stored_at(index))
         except UserError:
             raise
         except Exception as cause:
             raise self._unreadable(index, cause) from cause
 
+    def _decoded(self, index: int, content: bytes) -> Image.Image:
+        try:
+            picture: Image.Image = Image.open(io.BytesIO(content))
+            if picture.mode.startswith(_DEEP_GREY_MODES):
+                raise ValueError(f'{picture.mode}: grey deeper than 8 bits, which would be clipped; save it with 8')
+            picture.load()
+            # In place, and converted only where it is something else: both would copy the picture.
+            ImageOps.exif_transpose(picture, in_place=True)
+            return picture if picture.mode == 'RGB' else picture.convert('RGB')
+        except Exception as cause:
+            raise self._unreadable(index, cause) from cause
 
-def _shown_size(picture: Image.Image) -> tuple[int, int]:
-    width, height = picture.size
-    turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+
+def _shown_size(file: IO[bytes]) -> Size:
+    if size := plain_png_size(file):
+        return size
+    file.seek(0)
+    with Image.open(file) as picture:
+        width, height = picture.size
+        turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
     return (height, width) if turned else (width, height)
 
 
-def picture_size(option_key: str, path: str) -> tuple[int, int]:
+def picture_size(option_key: str, path: str) -> Size:
     """Width and height in pixels of the picture in one file, as it is shown.
 
     Raises:
         UserError: if the header cannot be read.
     """
     try:
-        with Image.open(path) as picture:
-            return _shown_size(picture)
+        with open(path, 'rb') as file:
+            return _shown_size(file)
     except Exception as cause:
         raise UserError(
             f'{option_key}: {path} cannot be read as a picture ({cause}); mend it or take it out'
@@ -195,7 +231,7 @@ def matched_pairs(first: PictureSource, second: PictureSource) -> list[tuple[int
     return [(index, second_stems[stem]) for stem, index in first_stems.items()]
 
 
-def refuse_unequal_twins(blur: PictureSource, index: int, size: tuple[int, int], twin_size: tuple[int, int]) -> None:
+def refuse_unequal_twins(blur: PictureSource, index: int, size: Size, twin_size: Size) -> None:
     """Refuses a pair whose sizes differ.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -10,6 +11,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Size = tuple[int, int]
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom."""
+
+
+class Croppable(Protocol):
+    """What is needed of a picture, 8-bit RGB, to cut from it; ``PIL.Image.Image`` has it."""
+
+    @property
+    def size(self) -> Size:
+        """Width and height in pixels."""
+
+    def crop(self, box: Box) -> Image.Image:
+        """The pixels in a box."""
+
+    def resize(self, size: Size, resample: int, box: tuple[float, float, float, float]) -> Image.Image:
+        """A box of the picture resampled to ``size``; filters read beyond it where the picture goes on."""
 
 
 def resized(size: Size, shorter_side: int | None, scale: float = 1.0) -> Size:
@@ -57,7 +74,7 @@ class RandomCrop:
         width, height = self.size
         return (width - 1) / 2 - self.left + margin, (height - 1) / 2 - self.top + margin
 
-    def cut(self, picture: Image.Image, margin: int = 0) -> NDArray[np.uint8]:
+    def cut(self, picture: Croppable, margin: int = 0) -> NDArray[np.uint8]:
         """Resizes (bicubic, antialiased, as Pillow does it) what the square needs, and nothing else.
 
         Pillow's filters read beyond the box where the picture goes on, so the result is the crop of the resized
@@ -82,8 +99,9 @@ class RandomCrop:
         if picture.size == self.size:
             part = picture.crop((left, top, right, bottom))
         else:
-            fx, fy = picture.width / width, picture.height / height
-            box = (left * fx, top * fy, min(right * fx, picture.width), min(bottom * fy, picture.height))
+            whole_width, whole_height = picture.size
+            fx, fy = whole_width / width, whole_height / height
+            box = (left * fx, top * fy, min(right * fx, whole_width), min(bottom * fy, whole_height))
             part = picture.resize((right - left, bottom - top), Image.Resampling.BICUBIC, box=box)
         square = np.asarray(part)
         return np.asarray(cv2.copyMakeBorder(square, *beyond, cv2.BORDER_REFLECT_101)) if any(beyond) else square

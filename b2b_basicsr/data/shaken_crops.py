@@ -10,7 +10,7 @@ import torch
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.data.sample_key import SampleKey
-from b2b_basicsr.data.training_crops import TrainingCrops, as_floats, as_tensor, sample_part
+from b2b_basicsr.data.training_crops import TrainingCrops, as_tensor, sample_part
 
 _SEEDS = 2**63
 
@@ -31,7 +31,7 @@ class ShakenCrops:
         """A sample's part for one place in the training."""
         generator = key.generator('sharp')
         index = int(generator.integers(len(self._sharp)))
-        picture = self._sharp.read(index)
+        picture = self._sharp.open(index)
         self._crops.refuse_small(self._sharp, index, picture.size)
         place = self._crops.draw(picture.size, generator, vary_scale=True)
         margin, path = self._shake.margin, self._sharp.path(index)
@@ -40,7 +40,7 @@ class ShakenCrops:
         shaking = key.generator('shake')
         if self._shake.on_device:
             # Coloured with its margin, so that the sharp crop is the very middle of what is blurred.
-            base = self._crops.recolour(as_floats(wide), key.generator('colours'))
+            base = self._crops.coloured(wide, key.generator('colours'))
             return sample_part('sharp', base[inside], path) | {
                 'known_base': as_tensor(base),
                 'known_seed': torch.tensor(int(shaking.integers(_SEEDS)), dtype=torch.int64),
@@ -48,6 +48,6 @@ class ShakenCrops:
             }
         known = self._shake.blur(wide, shaking, centre, margin)
         # The same colours for both: K is this very crop, blurred.
-        return sample_part(
-            'sharp', self._crops.recolour(as_floats(wide[inside]), key.generator('colours')), path
-        ) | sample_part('known', self._crops.recolour(known, key.generator('colours')), path)
+        return sample_part('sharp', self._crops.coloured(wide[inside], key.generator('colours')), path) | sample_part(
+            'known', self._crops.recolour(known, key.generator('colours')), path
+        )

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from b2b_basicsr.data.crop_augmentation import CropAugmentation
 from b2b_basicsr.data.orientation import Orientation
 from b2b_basicsr.data.picture_source import PictureSource
-from b2b_basicsr.data.random_crop import RandomCrop, Size, resized
+from b2b_basicsr.data.random_crop import Croppable, RandomCrop, Size, resized
 from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
 from b2b_basicsr.errors import UserError
 
@@ -28,7 +27,7 @@ class OrientedCrop:
     crop: RandomCrop
     orientation: Orientation
 
-    def cut(self, picture: Image.Image, margin: int = 0) -> NDArray[np.uint8]:
+    def cut(self, picture: Croppable, margin: int = 0) -> NDArray[np.uint8]:
         """The crop with ``margin`` around it: uint8 [side, side, 3] with side = crop + 2 * margin; perhaps a view."""
         return self.orientation.apply(self.crop.cut(picture, margin))
 
@@ -73,6 +72,22 @@ class TrainingCrops:
         """Varies a crop's colours by ``augment_opt``."""
         return self._augmentation.recolour(crop, generator)
 
+    def coloured(self, levels: NDArray[np.uint8], generator: np.random.Generator) -> Picture:
+        """A crop's values in [0, 1], their colours varied by ``augment_opt``.
+
+        Args:
+            levels: uint8 [h, w, 3]; may be a view.
+            generator: source of the variation.
+
+        Returns:
+            float32 [h, w, 3] in [0, 1]; perhaps a view of [3, h, w].
+        """
+        if self._augmentation.keeps_colours:
+            # Laid out as the tensor will be while a value still is one byte, not four.
+            return as_floats(np.ascontiguousarray(levels.transpose(2, 0, 1))).transpose(1, 2, 0)
+        # As the crop lies: the mean that contrast varies about hangs, in its last bit, on the order of the values.
+        return self._augmentation.recolour(as_floats(levels), generator)
+
     def refuse_small(self, source: PictureSource, index: int, size: Size, *, native_size: bool = False) -> None:
         """Refuses a picture whose crop would leave it.
 
@@ -98,15 +113,15 @@ class TrainingCrops:
         """A sample's part from one set alone, under ``name``; without ``index`` any picture of the set."""
         if index is None:
             index = int(generator.integers(len(source)))
-        picture = source.read(index)
+        picture = source.open(index)
         self.refuse_small(source, index, picture.size)
         levels = self.draw(picture.size, generator, vary_scale=vary_scale).cut(picture)
-        return sample_part(name, self.recolour(as_floats(levels), generator), source.path(index))
+        return sample_part(name, self.coloured(levels, generator), source.path(index))
 
 
 def as_floats(levels: NDArray[np.uint8]) -> Picture:
     """Values in [0, 1] of 8-bit levels."""
-    return levels.astype(np.float32) / np.float32(255)
+    return np.divide(levels, np.float32(255), dtype=np.float32)
 
 
 def as_tensor(picture: Picture) -> Tensor:

@@ -3,11 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
+from b2b_basicsr.data.picture_source import PictureSource, matched_pairs, picture_size
+from b2b_basicsr.data.plain_png import PlainPng
+from b2b_basicsr.data.random_crop import RandomCrop, resized
 from b2b_basicsr.errors import UserError
 
 MakePictures = Callable[..., Path]
@@ -62,10 +65,100 @@ def test_unreadable_picture_is_named(tmp_path: Path, content: bytes | str) -> No
         source.read(0)
 
 
+def _turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def _photograph() -> Image.Image:
+    small = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((150, 100), Image.Resampling.BICUBIC)
+
+
+_FILES: dict[str, Callable[[Path], object]] = {
+    'plain.png': lambda path: _photograph().save(path),
+    'plain.jpg': lambda path: _photograph().save(path, quality=90),
+    'progressive.jpg': lambda path: _photograph().save(path, quality=90, progressive=True),
+    'turned.jpg': lambda path: _photograph().save(path, exif=_turned(6)),
+    'mirrored.png': lambda path: _photograph().save(path, exif=_turned(5)),
+    'cmyk.jpg': lambda path: _photograph().convert('CMYK').save(path),
+    'grey.jpg': lambda path: _photograph().convert('L').save(path),
+    'rgba.png': lambda path: _photograph().convert('RGBA').save(path),
+    'palette.png': lambda path: _photograph().quantize(64).save(path),
+    'deep.png': lambda path: cv2.imwrite(str(path), np.asarray(_photograph()).astype(np.uint16) * 257),
+    'animated.png': lambda path: _photograph().save(path, save_all=True, append_images=[Image.new('RGB', (150, 100))]),
+    'animated.webp': lambda path: _photograph().save(path, save_all=True, append_images=[_photograph().rotate(9)]),
+    'uncompressed.ppm': lambda path: _photograph().save(path),
+    'uncompressed.bmp': lambda path: _photograph().save(path),
+}
+
+
+@pytest.mark.parametrize('name', _FILES)
+def test_crops_are_those_of_the_whole_picture_resized_by_pillow(tmp_path: Path, name: str) -> None:
+    _FILES[name](tmp_path / name)
+    with Image.open(tmp_path / name) as file:
+        whole = ImageOps.exif_transpose(file).convert('RGB')
+    source = PictureSource('key', str(tmp_path), DISK)
+    opened = source.open(0)
+    assert isinstance(opened, PlainPng) == (name == 'plain.png')
+    assert opened.size == source.size(0) == picture_size('key', source.path(0)) == whole.size
+    assert np.array_equal(np.asarray(source.read(0)), np.asarray(whole))
+    for seed in range(4):
+        crop = RandomCrop.draw(resized(whole.size, 71), 48, np.random.default_rng(seed))
+        wanted = np.asarray(whole.resize(crop.size, Image.Resampling.BICUBIC)).astype(float)
+        wanted = wanted[crop.top : crop.top + 48, crop.left : crop.left + 48]
+        got = crop.cut(source.open(0))
+        # More than 45 dB, and the same bits as of the whole picture decoded by Pillow.
+        assert np.mean((got - wanted) ** 2) < 255**2 / 10**4.5
+        assert np.array_equal(got, crop.cut(whole))
+        native = RandomCrop.draw(whole.size, 48, np.random.default_rng(seed))
+        assert np.array_equal(native.cut(source.open(0), margin=9), native.cut(whole, margin=9))
+
+
+@pytest.mark.parametrize('name', ['plain.png', 'plain.jpg'])
+def test_truncated_picture_gives_no_crop(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    _FILES[name](path)
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(UserError, match=rf'key: .*{name} cannot be read'):
+        RandomCrop((150, 100), 8, 0, 0).cut(PictureSource('key', str(tmp_path), DISK).open(0))
+
+
+def test_damaged_png_is_named_by_the_cutting(tmp_path: Path) -> None:
+    path = tmp_path / 'plain.png'
+    _FILES['plain.png'](path)
+    content = bytearray(path.read_bytes())
+    place = content.index(b'IDAT') + 50
+    content[place : place + 400] = b'\xff' * 400
+    path.write_bytes(content)
+    opened = PictureSource('key', str(tmp_path), DISK).open(0)
+    with pytest.raises(UserError, match=r'key: .*plain\.png cannot be read'):
+        RandomCrop((150, 100), 48, 0, 50).cut(opened)
+
+
+def test_size_of_a_png_is_told_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _FILES['plain.png'](tmp_path / 'plain.png')
+    monkeypatch.delattr(Image, 'open')
+    assert PictureSource('key', str(tmp_path), DISK).size(0) == (150, 100)
+
+
+def test_png_too_large_for_pillow_is_refused(make_pictures: MakePictures, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = PictureSource('key', str(make_pictures('set', ['0.png'])), DISK)
+    assert isinstance(source.open(0), PlainPng)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    with pytest.raises(UserError, match=r'0\.png cannot be read .*decompression bomb'):
+        source.open(0)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', None)
+    assert isinstance(source.open(0), PlainPng)
+
+
 def test_deep_grey_is_refused_not_clipped(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(tmp_path / 'deep.png')
     with pytest.raises(UserError, match='deeper than 8 bits'):
         PictureSource('key', str(tmp_path), DISK).read(0)
+    with pytest.raises(UserError, match='deeper than 8 bits'):
+        PictureSource('key', str(tmp_path), DISK).open(0)
 
 
 def test_missing_empty_and_wrong_backend(make_pictures: MakePictures, tmp_path: Path) -> None:

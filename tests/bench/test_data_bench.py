@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from b2b_basicsr.bench import data_bench
+from b2b_basicsr.bench.data_bench import DECODING, PLAIN, DataBench, bench_forms
+from b2b_basicsr.bench.turns import Form, Measured
+from b2b_basicsr.errors import UserError
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for number, size in enumerate([(160, 90), (90, 160), (200, 200)]):
+        levels = np.random.default_rng(number).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+        Image.fromarray(levels).resize(size).save(folder / f'{number}.png')
+    return folder
+
+
+def _here(forms: Sequence[Form], rounds: int, progress: bool = True) -> list[Measured]:
+    measured = []
+    threads = cv2.getNumThreads()
+    for form in forms:
+        turn = form.start(*form.arguments)
+        start = time.perf_counter()
+        turn()
+        measured.append(Measured(form.name, (time.perf_counter() - start,) * rounds))
+    cv2.setNumThreads(threads)
+    return measured
+
+
+def test_each_form_runs_and_has_a_row(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_bench, 'run_in_turns', _here)
+    jpeg, png = DataBench(count=2, photos=photos).measure(rounds=2, progress=False)
+    names = [row['form'] for row in png.rows]
+    assert names[:2] == [PLAIN, DECODING]
+    assert [row['form'] for row in jpeg.rows] == names[:4]
+    assert len(names) == 7
+    for row in (*jpeg.rows, *png.rows):
+        seconds, speed = row['ms/picture'], row['pictures/s/core']
+        assert isinstance(seconds, float)
+        assert isinstance(speed, float)
+        assert seconds * speed == pytest.approx(1000)
+    assert jpeg.rows[0]['x plain'] == png.rows[0]['x plain'] == 1
+
+
+def test_files_are_what_the_names_say(photos: Path, tmp_path: Path) -> None:
+    forms = bench_forms('png', DataBench(count=4, photos=photos).photographs(), tmp_path / 'made', 4)
+    bytes_of = {form.form.name: form.bytes_a_file for form in forms}
+    assert bytes_of['uncompressed (PPM), LMDB'] == pytest.approx(1280 * 720 * 3, abs=20)
+    assert bytes_of['480x480 sub-images, uncompressed, LMDB'] == pytest.approx(480 * 480 * 3, abs=20)
+    sub_images = sorted((tmp_path / 'made' / 'sub_images').iterdir())
+    assert len(sub_images) == 3 * 6
+    sizes = set()
+    for file in sub_images:
+        with Image.open(file) as picture:
+            sizes.add(picture.size)
+    assert sizes == {(480, 480)}
+
+
+def test_own_pictures_are_made_720p_and_no_more_than_are_used(photos: Path) -> None:
+    assert [picture.size for picture in DataBench(count=4, photos=photos).photographs()] == [(1280, 720)] * 3
+    assert len(list(DataBench(count=2, photos=photos).photographs())) == 2
+    (photos / '0.png').write_bytes(b'')
+    with pytest.raises(UserError, match=r'--photos: .*0\.png cannot be read'):
+        list(DataBench(count=4, photos=photos).photographs())
+
+
+def test_photographs_come_in_packages() -> None:
+    sizes = {picture.size for picture in DataBench(count=4).photographs()}
+    assert sizes == {(1280, 720)}
