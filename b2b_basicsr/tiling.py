@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -84,6 +85,7 @@ def tiled_bands(
     width: int,
     tile: int,
     overlap: int = DEFAULT_OVERLAP,
+    batch: int = 1,
 ) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
     """Applies ``function`` to overlapping tiles, blends what it gives, and hands it out from the top down.
 
@@ -97,13 +99,16 @@ def tiled_bands(
         width: of the picture in pixels.
         tile: side of a tile in pixels; counts as the next lower multiple of :data:`ALIGNMENT`.
         overlap: pixels that neighbouring tiles share, or a few more.
+        batch: how many tiles of a row ``function`` is given at once, at most, one after the other in its n. They are
+            blended in the same order, so the result differs only where ``function`` rounds otherwise for more of them.
 
     Yields:
         The first row of a band, and what ``function`` makes of the band, each [n, c', rows, width]. The bands follow
         one another without gaps.
 
     Raises:
-        ValueError: if ``overlap`` is negative or does not leave :data:`ALIGNMENT` pixels of the tile.
+        ValueError: if ``overlap`` is negative or does not leave :data:`ALIGNMENT` pixels of the tile, or ``batch`` is
+            below 1.
 
     Example:
         >>> picture = torch.rand(1, 3, 100, 70)
@@ -111,11 +116,13 @@ def tiled_bands(
         >>> torch.allclose(torch.cat([doubled for _, (doubled,) in bands], dim=-2), 2 * picture)
         True
     """
+    if batch < 1:
+        raise ValueError(f'batch is {batch}; it must be at least 1')
     down, right = _weights(height, tile, overlap), _weights(width, tile, overlap)
     pending: list[Tensor] = []  # what the rows so far have added to rows that are not finished
     for place, (top, row_weight) in enumerate(down):
         finished, pending = _finished_rows(
-            _row_of_tiles(function, read_rows(top, top + len(row_weight)), row_weight, right),
+            _row_of_tiles(function, read_rows(top, top + len(row_weight)), row_weight, right, batch),
             pending,
             (down[place + 1][0] if place + 1 < len(down) else height) - top,
         )
@@ -128,17 +135,38 @@ def _row_of_tiles(
     rows: Tensor,
     row_weight: Tensor,
     columns: list[tuple[int, Tensor]],
+    batch: int,
 ) -> list[Tensor]:
     """What the tiles of one row add up to, each [n, c', rows, width]."""
     band: list[Tensor] = []
-    for left, column_weight in columns:
-        results = function(rows[..., left : left + len(column_weight)])
-        if not band:
-            band = [one.new_zeros(*one.shape[:-1], rows.shape[-1], dtype=torch.float32) for one in results]
-        weight = (row_weight[:, None] * column_weight).to(results[0].device)
-        for blended, one in zip(band, results, strict=True):
-            blended[..., left : left + len(column_weight)] += one * weight
+    for group in _groups(columns, batch):
+        # each group's results go before the next group's are made
+        for (left, column_weight), results in zip(group, _applied_together(function, rows, group), strict=True):
+            if not band:
+                band = [one.new_zeros(*one.shape[:-1], rows.shape[-1], dtype=torch.float32) for one in results]
+            weight = (row_weight[:, None] * column_weight).to(results[0].device)
+            for blended, one in zip(band, results, strict=True):
+                blended[..., left : left + len(column_weight)] += one * weight
     return band
+
+
+def _groups(columns: list[tuple[int, Tensor]], batch: int) -> Iterator[list[tuple[int, Tensor]]]:
+    """Neighbouring tiles of one width, ``batch`` at most."""
+    for _, alike in groupby(columns, key=lambda column: len(column[1])):
+        tiles = list(alike)
+        for start in range(0, len(tiles), batch):
+            yield tiles[start : start + batch]
+
+
+def _applied_together(
+    function: Callable[[Tensor], tuple[Tensor, ...]], rows: Tensor, group: list[tuple[int, Tensor]]
+) -> list[tuple[Tensor, ...]]:
+    """What ``function`` makes of each tile of a group."""
+    parts = [rows[..., left : left + len(weight)] for left, weight in group]
+    if len(parts) == 1:
+        return [function(parts[0])]
+    results = function(torch.cat(parts))
+    return list(zip(*(one.split(len(rows)) for one in results), strict=True))
 
 
 def _finished_rows(band: list[Tensor], pending: list[Tensor], count: int) -> tuple[tuple[Tensor, ...], list[Tensor]]:
@@ -150,7 +178,11 @@ def _finished_rows(band: list[Tensor], pending: list[Tensor], count: int) -> tup
 
 
 def apply_tiled(
-    function: Callable[[Tensor], tuple[Tensor, ...]], picture: Tensor, tile: int, overlap: int = DEFAULT_OVERLAP
+    function: Callable[[Tensor], tuple[Tensor, ...]],
+    picture: Tensor,
+    tile: int,
+    overlap: int = DEFAULT_OVERLAP,
+    batch: int = 1,
 ) -> tuple[Tensor, ...]:
     """Applies ``function`` to overlapping tiles and blends what it gives; see :func:`tiled_bands`.
 
@@ -160,12 +192,14 @@ def apply_tiled(
         tile: side of a tile in pixels; counts as the next lower multiple of :data:`ALIGNMENT`. A picture that fits into
             one is given to ``function`` whole.
         overlap: pixels that neighbouring tiles share, or a few more.
+        batch: how many tiles ``function`` is given at once, at most.
 
     Returns:
         What ``function`` would give for the whole picture, up to what it sees beyond a tile's edge.
 
     Raises:
-        ValueError: if ``overlap`` is negative or does not leave :data:`ALIGNMENT` pixels of the tile.
+        ValueError: if ``overlap`` is negative or does not leave :data:`ALIGNMENT` pixels of the tile, or ``batch`` is
+            below 1.
 
     Example:
         >>> picture = torch.rand(1, 3, 50, 70)
@@ -175,6 +209,6 @@ def apply_tiled(
     height, width = picture.shape[-2:]
     if len(tile_starts(height, tile, overlap)) == len(tile_starts(width, tile, overlap)) == 1:
         return function(picture)
-    bands = tiled_bands(function, lambda top, end: picture[..., top:end, :], height, width, tile, overlap)
+    bands = tiled_bands(function, lambda top, end: picture[..., top:end, :], height, width, tile, overlap, batch)
     parts = [results for _, results in bands]
     return tuple(torch.cat(column, dim=-2) for column in zip(*parts, strict=True))

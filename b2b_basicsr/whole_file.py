@@ -13,6 +13,9 @@ from pathlib import Path
 _PREFIX = '.b2b_unfinished-'
 """Hidden, so that no run takes it for an input."""
 
+_at_work: set[Path] = set()
+"""Temporary files of this process."""
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -30,6 +33,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'{_PREFIX}{secrets.token_hex(8)}{path.suffix}')
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+    _at_work.add(temporary)
     try:
         with _held(descriptor):
             yield temporary
@@ -37,6 +41,15 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        _at_work.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """Removes the files that threads of this process still write to, which is about to end without them."""
+    for temporary in tuple(_at_work):
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def clear_leftovers(folder: Path) -> None:

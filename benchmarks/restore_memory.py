@@ -3,6 +3,9 @@
 The pictures are noise, made in memory; the networks, MIMO-UNet and NAFNetLocal, have random weights, on which memory
 does not depend. From the peak of the process (Linux's VmHWM: libraries and networks are in it) the picture and the
 result, 3 bytes a pixel each, are taken off; the ratio is that of what is left.
+
+With --files the pictures are files of the size, restored as `b2b restore` does, the next being read and the last
+written meanwhile; the networks are left out, and the peak beyond what was there before is told in pictures.
 """
 
 from __future__ import annotations
@@ -54,6 +57,40 @@ def restore_once(height: int, width: int, tile: int | None, networks: str) -> No
     )
 
 
+def restore_files_once(height: int, width: int, count: int) -> None:
+    """Restores JPEG files in this process, by no networks; prints how many pictures of memory it took."""
+    import tempfile
+    from typing import NoReturn
+
+    import cv2
+    import numpy as np
+
+    from b2b_basicsr.restore.inputs import Job
+    from b2b_basicsr.restore.restore_files import RestoreSettings, restore_files
+
+    def nothing(picture: Any, **_: Any) -> Any:
+        time.sleep(1)  # in which the next is read
+        return picture.copy()
+
+    def say(line: str) -> NoReturn:
+        raise RuntimeError(line)
+
+    with tempfile.TemporaryDirectory() as folder:
+        field = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+        cv2.imwrite(f'{folder}/0.jpg', cv2.resize(field, (width, height)))
+        first = Path(folder, '0.jpg')
+        for place in range(1, count):
+            Path(folder, f'{place}.jpg').write_bytes(first.read_bytes())
+        jobs = [Job(Path(folder, f'{place}.jpg'), Path(folder, 'out', f'{place}.jpg')) for place in range(count)]
+        del field
+        Path('/proc/self/clear_refs').write_text('5')  # forget the peak of making them
+        before = _peak()
+        restore_files(jobs, nothing, RestoreSettings(), say, show_bar=False)
+        taken = _peak() - before
+    print(f'{count} files of {height} x {width}: {taken:.0f} MB beyond {before:.0f} MB before: ', end='')
+    print(f'{taken * 1e6 / (3 * height * width):.2f} pictures')
+
+
 def _peak() -> float:
     status = Path('/proc/self/status').read_text()
     return int(status.partition('VmHWM:')[2].split()[0]) * 1024 / 1e6
@@ -72,11 +109,19 @@ def measure(height: int, width: int, tile: int | None, networks: str) -> dict[st
 @click.option('--networks', type=click.Choice(list(NETWORKS)), default='narrow', show_default=True)
 @click.option('--megapixels', type=click.Choice([str(size) for size in SIDES]), help='This size alone.  [default: all]')
 @click.option('--one-tile', is_flag=True, help='A picture of one tile in the place of both.')
+@click.option('--files', type=click.IntRange(min=1), help='So many files of each size instead.')
 @click.option('--once', hidden=True, help='Run in this process: JSON of height, width, tile, networks.')
-def main(tile: int | None, networks: str, megapixels: str | None, one_tile: bool, once: str | None) -> None:
+def main(
+    tile: int | None, networks: str, megapixels: str | None, one_tile: bool, files: int | None, once: str | None
+) -> None:
     """Measures, prints a line for each size, and the ratio."""
     if once is not None:
         restore_once(*json.loads(once))
+        return
+    if files is not None:
+        for size, pair in SIDES.items():
+            if megapixels in (None, str(size)):
+                restore_files_once(*pair, files)
         return
     side = tile or 512
     sides = {size: pair for size, pair in SIDES.items() if megapixels in (None, str(size))}

@@ -92,3 +92,30 @@ def test_only_a_band_is_read_at_a_time() -> None:
     assert [top for top, _ in bands] == tile_starts(300, 64, 32)
     for place, expected in enumerate((picture, picture + 1)):
         torch.testing.assert_close(torch.cat([results[place] for _, results in bands], dim=-2), expected)
+
+
+@pytest.mark.parametrize('size', [(150, 320), (64, 97), (40, 30), (97, 500)])
+@pytest.mark.parametrize('batch', [2, 3, 100])
+def test_tiles_in_batches_give_what_tiles_one_by_one_give(size: tuple[int, int], batch: int) -> None:
+    picture = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    seen: list[tuple[int, ...]] = []
+
+    def function(x: Tensor) -> tuple[Tensor, ...]:
+        seen.append(tuple(x.shape))
+        return 2 * x, x[:, :1] - x.flatten(1).mean(1).reshape(-1, 1, 1, 1)  # a tile's own mean: none may be mixed up
+
+    one_by_one = apply_tiled(function, picture, 64, 16)
+    tiles = [shape[-2:] for shape in seen]
+    seen.clear()
+    in_batches = apply_tiled(function, picture, 64, 16, batch)
+    for one, other in zip(one_by_one, in_batches, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    assert torch.equal(one_by_one[0], in_batches[0])
+    assert max(shape[0] for shape in seen) <= 2 * batch
+    assert sorted(tiles) == sorted(shape[-2:] for shape in seen for _ in range(shape[0] // 2))
+    assert size[1] < 128 or len(seen) < len(tiles)
+
+
+def test_a_batch_must_hold_something() -> None:
+    with pytest.raises(ValueError, match='batch is 0; it must be at least 1'):
+        apply_tiled(lambda x: (x,), torch.rand(1, 3, 100, 64), tile=64, overlap=8, batch=0)

@@ -30,6 +30,17 @@ class _Tile(click.ParamType):
         return int(value)
 
 
+class _TileBatch(click.ParamType):
+    name = 'N|auto'
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        if value == 'auto' or isinstance(value, int):
+            return value
+        if not value.isdecimal() or not int(value):
+            self.fail(f'{value!r}: give a number of tiles, or auto', param, context)
+        return int(value)
+
+
 @click.command(name='restore')
 @click.argument('inputs', nargs=-1, required=True, metavar='IN...')
 @click.option('-o', '--out', type=_PATH, required=True, help='Folder for the results; is made.')
@@ -59,6 +70,26 @@ class _Tile(click.ParamType):
     help='Side of a tile in pixels; auto: by the memory there is; none: the whole picture at once.',
 )
 @click.option('--overlap', type=click.IntRange(min=0), help='Pixels that neighbouring tiles share.  [default: 64]')
+@click.option(
+    '--tile-batch',
+    type=_TileBatch(),
+    default='auto',
+    show_default=True,
+    help='Tiles, or whole frames of a video, at once; auto: by the memory there is on a GPU, 1 on the CPU.',
+)
+@click.option(
+    '--precision',
+    type=click.Choice(['fp32', 'bf16', 'fp16']),
+    default='fp32',
+    show_default=True,
+    help='What the networks multiply in; 16 bits are faster where the hardware has them, and differ by a level or two.',
+)
+@click.option(
+    '--compile',
+    'compiled',
+    is_flag=True,
+    help='torch.compile: a minute or more for each size, then faster. For videos and many pictures in tiles.',
+)
 @click.option('--device', help='cpu, cuda, cuda:1, ...  [default: cuda where there is one, else cpu]')
 @click.option(
     '--quality',
@@ -82,6 +113,9 @@ def restore(
     skip_existing: bool,
     tile: int | Literal['auto'],
     overlap: int | None,
+    tile_batch: int | Literal['auto'],
+    precision: Literal['fp32', 'bf16', 'fp16'],
+    compiled: bool,
     device: str | None,
     quality: int,
 ) -> None:
@@ -128,6 +162,9 @@ def restore(
         deblurrer_opt=deblurrer_opt,
         device=device or _own_gpu(),
         tile=tile or None,
+        tile_batch=tile_batch,
+        precision=precision,
+        compile=compiled,
         **({} if overlap is None else {'overlap': overlap}),
     )
     meeting = Meeting.join(share)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
@@ -14,15 +14,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.models.compile_check import missing_for_compile
 from b2b_basicsr.restore.network_file import DEBLURRER_SECTIONS, TRANSLATOR_SECTIONS, network_from_file
-from b2b_basicsr.restore.tile_size import SMALLEST_AUTOMATIC_TILE, WHOLE_ON_CPU, automatic_tile
-from b2b_basicsr.tiling import ALIGNMENT, DEFAULT_OVERLAP, apply_tiled, tile_starts, tiled_bands
+from b2b_basicsr.restore.precision import Precision, check_precision, computing_in, prepared_for, refuse_overflow
+from b2b_basicsr.restore.tile_size import (
+    SMALLEST_AUTOMATIC_TILE,
+    TILE_ON_CPU,
+    WHOLE_ON_CPU,
+    automatic_batch,
+    automatic_tile,
+    pixels_that_fit,
+)
+from b2b_basicsr.tiling import ALIGNMENT, DEFAULT_OVERLAP, tile_starts, tiled_bands
 
 Picture = TypeVar('Picture', bound='Tensor | NDArray[Any]')
 Tile = int | Literal['auto'] | None
+TileBatch = int | Literal['auto']
 Networks = tuple[tuple[str, nn.Module], ...]
+Run = Callable[[Tensor, tuple[int, int]], tuple[Tensor, ...]]
+"""Of [n, 3, h, w], and the height and width that most tiles have."""
 
 _ROWS_AT_ONCE = 32
+_MOST_COMPILED = 4  # of which each takes a minute or more; torch gives up after eight
+_ON_DEVICE = {255: torch.uint8, 65535: torch.int32}
+"""Largest level -> what holds levels on a device."""
 
 
 class Blur2BlurPipeline:
@@ -40,10 +55,19 @@ class Blur2BlurPipeline:
             into the memory that is free when the first picture comes. It then stays, so that what becomes of a picture
             does not hang on those before it.
         overlap: pixels that neighbouring tiles share, or a few more.
+        precision: what the networks multiply in: ``'fp32'``; or ``'bf16'`` or ``'fp16'``, by autocast, with copies of
+            the networks, which is faster where the hardware has it. On CUDA, torch's own switches say whether
+            convolutions in fp32 may use TF32, which they do by default.
+        compile: ``torch.compile``, in place, for the sizes of pictures or tiles that come more than once, four at most;
+            the second picture of such a size waits for it, for a minute or more. Others run as they are: tiles at the
+            right and bottom that are smaller than the rest, and pictures of ever other sizes.
+        tile_batch: how many tiles of a row are run at once, or frames, where these are run whole; ``'auto'``: without
+            CUDA 1; with CUDA as many as fit into the memory that is free when the first picture comes, up to 2048 x
+            2048 pixels.
 
     Raises:
         UserError: if both networks are missing, a network does not keep the size of a picture, the device is not there,
-            or ``tile`` and ``overlap`` are out of range.
+            ``tile``, ``overlap``, ``precision`` or ``tile_batch`` are out of range, or ``compile`` lacks a compiler.
 
     Example:
         >>> import numpy as np
@@ -69,18 +93,36 @@ class Blur2BlurPipeline:
         device: str | torch.device | None = None,
         tile: Tile = 'auto',
         overlap: int = DEFAULT_OVERLAP,
+        precision: Precision = 'fp32',
+        compile: bool = False,  # noqa: A002  (torch's name for it)
+        tile_batch: TileBatch = 'auto',
     ) -> None:
         if translator is None and deblurrer is None:
             raise UserError('translator, deblurrer: both are missing; give one or both')
         _check_tiling(tile, overlap)
+        _check_batch(tile_batch)
+        check_precision(precision)
         self.device = _existing_device(device)
+        missing = missing_for_compile(self.device.type) if compile else None
+        if compile and not hasattr(torch.compiler, 'set_stance'):
+            missing = 'torch 2.6 or newer'
+        if missing is not None:
+            raise UserError(f'compile: torch.compile needs {missing}; install it, or leave compile out')
         self.tile = tile
         self.overlap = overlap
+        self.precision: Precision = precision
+        self.compile = compile
+        self.tile_batch = tile_batch
         self.translator = None if translator is None else self._place(translator)
         self.deblurrer = None if deblurrer is None else self._place(deblurrer)
         # The first picture may be one of thousands, and come after minutes of other work: better to hear of it now.
         with torch.no_grad(), self._explained_failures():
             self._run(torch.zeros(1, 3, 64, 64), self._networks(translate=True))
+        if compile:  # not before: it would be compiled for 64 x 64
+            for _, net in self._networks(translate=True):
+                net.compile(dynamic=False)
+        self._seen: set[torch.Size] = set()
+        self._compiled: set[torch.Size] = set()
 
     @classmethod
     def from_files(
@@ -92,6 +134,9 @@ class Blur2BlurPipeline:
         device: str | torch.device | None = None,
         tile: Tile = 'auto',
         overlap: int = DEFAULT_OVERLAP,
+        precision: Precision = 'fp32',
+        compile: bool = False,  # noqa: A002  (torch's name for it)
+        tile_batch: TileBatch = 'auto',
     ) -> Blur2BlurPipeline:
         """Builds the networks that checkpoint files belong to.
 
@@ -106,6 +151,9 @@ class Blur2BlurPipeline:
             device: as for the class.
             tile: as for the class.
             overlap: as for the class.
+            precision: as for the class.
+            compile: as for the class.
+            tile_batch: as for the class.
 
         Raises:
             UserError: if a file is missing or damaged, nothing tells what network it holds, or as for the class.
@@ -118,7 +166,7 @@ class Blur2BlurPipeline:
             ...     path = f'{folder}/nafnet.pth'
             ...     torch.save({'params': NAFNet(width=8, enc_blk_nums=[1], dec_blk_nums=[1]).state_dict()}, path)
             ...     Blur2BlurPipeline.from_files(deblurrer=path, device='cpu')
-            Blur2BlurPipeline(translator=None, deblurrer=NAFNetLocal, device=cpu, tile=auto, overlap=64)
+            Blur2BlurPipeline(translator=None, deblurrer=NAFNetLocal, device=cpu, tile=auto, overlap=64, precision=fp32)
         """
         for role, path, option_file in (
             ('translator', translator, translator_opt),
@@ -134,6 +182,9 @@ class Blur2BlurPipeline:
             device,
             tile,
             overlap,
+            precision,
+            compile,
+            tile_batch,
         )
 
     @overload
@@ -175,8 +226,8 @@ class Blur2BlurPipeline:
         Of an array, only a band as high as a tile is ever there in floating point.
 
         Args:
-            picture: RGB: an array uint8 or uint16 [h, w, 3], or a float tensor [3, h, w] or [n, 3, h, w] in [0, 1] on
-                any device. At least 1 x 1 pixels.
+            picture: RGB: an array uint8 or uint16 [h, w, 3] or [n, h, w, 3], or a float tensor [3, h, w] or
+                [n, 3, h, w] in [0, 1] on any device. At least 1 x 1 pixels. Several are run at once.
             return_translated: give G(picture) as well.
             translate: ``False`` leaves the translator out: the picture is deblurred directly.
             progress: called with the number of rows that are finished, from the top; for an array alone.
@@ -187,7 +238,7 @@ class Blur2BlurPipeline:
 
         Raises:
             UserError: if ``picture`` is of another shape or dtype, if what is asked for needs a network that is not
-                there, or if the memory does not suffice.
+                there, if the memory does not suffice, or if fp16 overflows.
         """
         networks = self._networks(translate)
         if return_translated and networks[0][0] != 'translator':
@@ -208,12 +259,24 @@ class Blur2BlurPipeline:
         )
         return (
             f'{type(self).__name__}({", ".join(networks)}, device={self.device}, tile={self.tile}, '
-            f'overlap={self.overlap})'
+            f'overlap={self.overlap}, precision={self.precision}{", compiled" if self.compile else ""})'
         )
+
+    def frames_at_once(self, height: int, width: int) -> int:
+        """How many frames of a video are best given at once, as [n, h, w, 3].
+
+        Args:
+            height: of a frame in pixels.
+            width: likewise.
+        """
+        tile = self._tile_for(height, width)
+        if tile is not None and (height > tile or width > tile):
+            return 1  # its tiles are run at once
+        return self._batch_of(height, width)
 
     def _place(self, net: nn.Module) -> nn.Module:
         # Convolutions on the CPU are up to half again as fast with the channels innermost.
-        return net.eval().to(self.device).to(memory_format=torch.channels_last)
+        return prepared_for(self.precision, net.eval()).to(self.device).to(memory_format=torch.channels_last)
 
     def _networks(self, translate: bool) -> Networks:
         networks = tuple(
@@ -230,10 +293,30 @@ class Blur2BlurPipeline:
         home = picture.device
         picture = picture.to(self.device, memory_format=torch.channels_last)
         results = []
-        for role, net in networks:
-            picture = _applied(role, net, picture)
-            results.append(picture)
+        with computing_in(self.precision, self.device.type):
+            for role, net in networks:
+                picture = _applied(role, net, picture).float()
+                results.append(picture)
         return tuple(result.to(home) for result in (results if every_result else results[-1:]))
+
+    def _run_tile(
+        self, part: Tensor, networks: Networks, every_result: bool, usual: tuple[int, int]
+    ) -> tuple[Tensor, ...]:
+        """As :meth:`_run`; compiled, if that is asked for and worth it."""
+        with nullcontext() if self._is_worth_compiling(part.shape, usual) else self._not_compiled():
+            return self._run(part, networks, every_result)
+
+    def _is_worth_compiling(self, shape: torch.Size, usual: tuple[int, int]) -> bool:
+        """Whether [n, 3, h, w] has come before, is no tile at the edge, and not one size too many."""
+        if not self.compile or shape[-2:] != usual:
+            return False
+        if shape in self._seen and len(self._compiled) < _MOST_COMPILED:
+            self._compiled.add(shape)
+        self._seen.add(shape)
+        return shape in self._compiled
+
+    def _not_compiled(self) -> AbstractContextManager[object]:
+        return torch.compiler.set_stance('force_eager') if self.compile else nullcontext()
 
     @contextmanager
     def _explained_failures(self) -> Iterator[None]:
@@ -248,29 +331,54 @@ class Blur2BlurPipeline:
             ) from cause
 
     @cached_property
-    def _automatic_tile(self) -> int:
+    def _pixels_that_fit(self) -> int:
+        """On CUDA, at once. Measured when it is first asked for."""
         networks = self._networks(translate=True)
-        return automatic_tile(lambda part: self._run(part, networks), self.device)
+        with torch.no_grad(), self._not_compiled():
+            return pixels_that_fit(lambda part: self._run(part, networks), self.device)
 
     def _tile_for(self, height: int, width: int) -> int | None:
         """Side of the tiles for a picture of this size; ``None`` if it is run whole."""
         if self.tile != 'auto':
             return self.tile
-        if self.device.type != 'cuda' and height * width <= WHOLE_ON_CPU:
-            return None
-        return self._automatic_tile
+        if self.device.type == 'cuda':
+            return automatic_tile(self._pixels_that_fit, self.device)
+        return None if height * width <= WHOLE_ON_CPU else TILE_ON_CPU
+
+    def _batch_of(self, height: int, width: int) -> int:
+        """How many tiles or frames of this size are run at once."""
+        if self.tile_batch != 'auto':
+            return self.tile_batch
+        # On the CPU the cores are busy with one, and more leave the caches.
+        return automatic_batch(self._pixels_that_fit, height, width) if self.device.type == 'cuda' else 1
+
+    def _in_bands(
+        self, read_rows: Callable[[int, int], Tensor], run: Run, pictures: int, height: int, width: int
+    ) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
+        """What :func:`~b2b_basicsr.tiling.tiled_bands` gives; one band where pictures are run whole."""
+        tile = self._tile_for(height, width)
+        if tile is None:
+            yield 0, run(read_rows(0, height), (height, width))
+            return
+        tile = tile // ALIGNMENT * ALIGNMENT
+        usual = (min(tile, height), min(tile, width))
+        batch = max(1, self._batch_of(*usual) // pictures)
+        yield from tiled_bands(lambda part: run(part, usual), read_rows, height, width, tile, self.overlap, batch)
 
     def _restore_tensor(self, picture: Tensor, networks: Networks, every_result: bool) -> tuple[Tensor, ...]:
         if picture.ndim not in (3, 4) or picture.shape[-3] != 3 or 0 in picture.shape:
             raise UserError(f'picture: a tensor of shape {list(picture.shape)}; give [3, h, w] or [n, 3, h, w]')
         if not picture.is_floating_point():
             raise UserError(f'picture: a tensor of {picture.dtype}; give floating point in [0, 1]')
-        batch = picture.detach().float().reshape(-1, *picture.shape[-3:])
-        tile = self._tile_for(*batch.shape[-2:])
-        if tile is None:
-            results = self._run(batch, networks, every_result)
-        else:
-            results = apply_tiled(lambda part: self._run(part, networks, every_result), batch, tile, self.overlap)
+        pictures = picture.detach().float().reshape(-1, *picture.shape[-3:])
+        bands = self._in_bands(
+            lambda top, end: pictures[..., top:end, :],
+            lambda part, usual: self._run_tile(part, networks, every_result, usual),
+            len(pictures),
+            *pictures.shape[-2:],
+        )
+        results = tuple(torch.cat(rows, dim=-2) for rows in zip(*(finished for _, finished in bands), strict=True))
+        refuse_overflow(self.precision, results)
         return tuple(result.clamp(0, 1).to(picture.dtype).reshape(picture.shape) for result in results)
 
     def _restore_array(
@@ -278,47 +386,62 @@ class Blur2BlurPipeline:
     ) -> tuple[NDArray[Any], ...]:
         if not isinstance(picture, np.ndarray):
             raise UserError(f'picture: a {type(picture).__name__}; give a numpy array or a torch tensor')
-        if picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
-            raise UserError(f'picture: an array of shape {list(picture.shape)}; give RGB, [h, w, 3]')
+        if picture.ndim not in (3, 4) or picture.shape[-1] != 3 or 0 in picture.shape:
+            raise UserError(f'picture: an array of shape {list(picture.shape)}; give RGB, [h, w, 3] or [n, h, w, 3]')
         if picture.dtype not in (np.uint8, np.uint16):
             raise UserError(f'picture: an array of {picture.dtype}; give uint8 or uint16')
         levels = int(np.iinfo(picture.dtype).max)
-        height, width = picture.shape[:2]
-        results = tuple(
-            np.empty((height, width, 3), picture.dtype) for _ in (networks if every_result else networks[-1:])
-        )
+        pictures = picture.reshape(-1, *picture.shape[-3:])
+        results = tuple(np.empty(pictures.shape, picture.dtype) for _ in (networks if every_result else networks[-1:]))
 
         def read_rows(top: int, end: int) -> Tensor:
             # Still in levels, and of unsigned numbers only bytes are known to every torch: floating point is for tiles.
             # A copy: torch warns of arrays that are read-only, as a video's frames are.
-            rows = np.array(picture[top:end], order='C').view({1: np.uint8, 2: np.int16}[picture.itemsize])
-            return torch.from_numpy(rows).permute(2, 0, 1)[None]
+            rows = np.array(pictures[:, top:end], order='C').view({1: np.uint8, 2: np.int16}[picture.itemsize])
+            return self._on_device(torch.from_numpy(rows)).permute(0, 3, 1, 2)
 
-        def run(part: Tensor) -> tuple[Tensor, ...]:
-            return self._run((part.to(torch.int32) & levels).float() / levels, networks, every_result)
+        def run(part: Tensor, usual: tuple[int, int]) -> tuple[Tensor, ...]:
+            return self._run_tile((part.to(torch.int32) & levels).float() / levels, networks, every_result, usual)
 
-        tile = self._tile_for(height, width)
-        bands: Iterator[tuple[int, tuple[Tensor, ...]]]
-        if tile is None:
-            bands = iter([(0, run(read_rows(0, height)))])
-        else:
-            bands = tiled_bands(run, read_rows, height, width, tile, self.overlap)
-        for top, finished in bands:
+        for top, finished in self._in_bands(read_rows, run, *pictures.shape[:3]):
+            refuse_overflow(self.precision, finished)
             rows = finished[0].shape[-2]
             for result, band in zip(results, finished, strict=True):
-                _write(band[0], result[top : top + rows])
+                _write(band, result[:, top : top + rows])
             del finished, band  # else they are there until the next ones are
             progress(top + rows)
-        return results
+        return tuple(result.reshape(picture.shape) for result in results)
+
+    def _on_device(self, levels: Tensor) -> Tensor:
+        """Bytes are brought to the device before they become floating point, which is four times as much."""
+        if self.device.type == 'cuda':
+            return levels.pin_memory().to(self.device, non_blocking=True)
+        return levels.to(self.device)
 
 
 def _write(band: Tensor, result: NDArray[Any]) -> None:
-    """Rounds [3, rows, w] in [0, 1] to the levels of [rows, w, 3]."""
+    """Rounds [n, 3, rows, w] in [0, 1] to the levels of [n, rows, w, 3]."""
     levels = int(np.iinfo(result.dtype).max)
+    if band.device.type != 'cpu':
+        result[...] = _rounded_on_device(band, levels).numpy()
+        return
     # Some rows at a time: what is allocated for them is little, and used again.
-    for top in range(0, len(result), _ROWS_AT_ONCE):
+    for top in range(0, result.shape[1], _ROWS_AT_ONCE):
         rows = slice(top, top + _ROWS_AT_ONCE)
-        result[rows] = (band[:, rows] * levels).round_().clamp_(0, levels).permute(1, 2, 0).numpy()
+        result[:, rows] = (band[:, :, rows] * levels).round_().clamp_(0, levels).permute(0, 2, 3, 1).numpy()
+
+
+def _rounded_on_device(band: Tensor, levels: int) -> Tensor:
+    """As :func:`_write` does it, but where the band is, so that a quarter of the bytes come here; [n, rows, w, 3]."""
+    rounded = (band * levels).round_().clamp_(0, levels).permute(0, 2, 3, 1)
+    here = torch.empty(rounded.shape, dtype=_ON_DEVICE[levels], pin_memory=band.device.type == 'cuda')
+    # contiguous there, or the copy would be one of single values
+    return here.copy_(rounded.to(here.dtype, memory_format=torch.contiguous_format))
+
+
+def _check_batch(tile_batch: TileBatch) -> None:
+    if tile_batch != 'auto' and (isinstance(tile_batch, bool) or not isinstance(tile_batch, int) or tile_batch < 1):
+        raise UserError(f'tile_batch: {tile_batch!r}; give a whole number, 1 or more, or auto')
 
 
 def _check_tiling(tile: Tile, overlap: int) -> None:

@@ -1,13 +1,19 @@
-"""Files restored one after the other; a bad one is told and passed over."""
+"""Files restored one after the other; a bad one is told and passed over.
+
+While the networks work on one, the next is read and the last is written.
+"""
 
 from __future__ import annotations
 
 import errno
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from concurrent.futures import Future
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from itertools import islice
+from typing import Any, NoReturn
 
 import cv2
 import numpy as np
@@ -17,20 +23,24 @@ from tqdm import tqdm
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.strip_picture import strip_picture
 from b2b_basicsr.prepare.write_errors import cannot_write
+from b2b_basicsr.restore.in_background import ReadAhead, WriteBehind, wait_for
 from b2b_basicsr.restore.inputs import Job
 from b2b_basicsr.restore.picture_file import (
     DEFAULT_QUALITY,
+    PictureFile,
     Samples,
     as_8_bits,
     read_picture,
     write_picture,
     write_png,
 )
-from b2b_basicsr.restore.video_source import VideoSource
+from b2b_basicsr.restore.video_source import Frame, VideoSource
 from b2b_basicsr.restore.video_writer import VideoWriter, video_to
+from b2b_basicsr.whole_file import remove_unfinished
 
 Pipeline = Callable[..., Any]
-"""Called as a :class:`~b2b_basicsr.restore.pipeline.Blur2BlurPipeline` is, on uint8 or uint16 [h, w, 3]."""
+"""Called as a :class:`~b2b_basicsr.restore.pipeline.Blur2BlurPipeline` is, on uint8 or uint16 [h, w, 3]; on several
+frames of a video at once, [n, h, w, 3], if it has ``frames_at_once``."""
 
 _NO_USE_TO_GO_ON = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _NAMES_IN_SUMMARY = 5
@@ -99,6 +109,8 @@ def restore_files(
 ) -> Outcome:
     """Restores files in their order.
 
+    One picture, or two batches of a video's frames, are read ahead at most, and one is written behind.
+
     Args:
         jobs: the files.
         pipeline: what restores a picture.
@@ -109,31 +121,125 @@ def restore_files(
     Raises:
         UserError: if the disk is full or read-only, where no other file would fare better.
     """
-    outcome = Outcome()
-    for job in tqdm(jobs, desc='restore', unit='file', disable=not show_bar):
-        name = printable(str(job.source))
-        if settings.skip_existing and _is_done(job, settings):
-            outcome.skipped += 1
-            continue
+    try:
+        with (
+            tqdm(total=len(jobs), desc='restore', unit='file', disable=not show_bar) as bar,
+            WriteBehind() as behind,
+            ReadAhead(_read_each(jobs, settings)) as inputs,
+        ):
+            tally = _Tally(say, bar)
+            writing = _Writing(behind, tally)
+            for one in inputs:
+                if one.is_done:
+                    tally.skipped()
+                elif one.job.is_video:
+                    writing.settle()
+                    with tally.failing(one.job):
+                        tally.restored(one.job, _restore_video(one.job, pipeline, settings, show_bar))
+                else:
+                    write: Callable[[], object] | None = None
+                    with tally.failing(one.job, writing.settle):
+                        write = _restore_picture(one, pipeline, settings, show_bar)
+                    if write is not None:
+                        writing.begin(one.job, write)
+                    del write  # else the result would stay until the next one is there
+            writing.settle()
+            return tally.outcome
+    except BaseException:
+        remove_unfinished()  # of the thread that writes, if it does not end in time
+        raise
+
+
+class _Tally:
+    """Counts and tells what becomes of the files, in their order."""
+
+    def __init__(self, say: Callable[[str], None], bar: tqdm[NoReturn]) -> None:
+        self.outcome = Outcome()
+        self._say = say
+        self._bar = bar
+
+    def skipped(self) -> None:
+        self.outcome.skipped += 1
+        self._bar.update()
+
+    def restored(self, job: Job, notes: Sequence[str] = ()) -> None:
+        self.outcome.restored += 1
+        for note in notes:
+            self._say(f'{printable(str(job.source))}: {note}')
+        self._bar.update()
+
+    @contextmanager
+    def failing(self, job: Job, before: Callable[[], object] = lambda: None) -> Iterator[None]:
+        """Counts the job as failed, and tells why, if the block fails.
+
+        Args:
+            job: at work.
+            before: called before that is told.
+
+        Raises:
+            UserError: if other jobs would not fare better.
+        """
         try:
-            notes = _restore_video(job, pipeline, settings, show_bar) if job.is_video else ()
-            if not job.is_video:
-                _restore_picture(job, pipeline, settings, show_bar)
+            yield
         except Exception as cause:
+            before()
             if isinstance(cause, OSError) and cause.errno in _NO_USE_TO_GO_ON:
-                raise UserError(f'{cannot_write(job.result, cause)}; {outcome} before that') from cause
-            why = _why(cause)
+                raise UserError(f'{cannot_write(job.result, cause)}; {self.outcome} before that') from cause
+            name, why = printable(str(job.source)), _why(cause)
             if why is None:
                 # Our own bug, or a library's; the other files, perhaps a night's work, need not suffer from it.
-                say(''.join(traceback.format_exception(cause)))
+                self._say(''.join(traceback.format_exception(cause)))
                 why = f'{type(cause).__name__}: {cause}; please report this'
-            outcome.failed.append((name, printable(why)))
-            say(f'failed: {name}: {printable(why)}')
-        else:
-            outcome.restored += 1
-            for note in notes:
-                say(f'{name}: {note}')
-    return outcome
+            self.outcome.failed.append((name, printable(why)))
+            self._say(f'failed: {name}: {printable(why)}')
+            self._bar.update()
+
+
+class _Writing:
+    """The one picture that is being written while the next is restored."""
+
+    def __init__(self, behind: WriteBehind, tally: _Tally) -> None:
+        self._behind = behind
+        self._tally = tally
+        self._job: Job | None = None
+        self._done: Future[None] | None = None
+
+    def begin(self, job: Job, write: Callable[[], object]) -> None:
+        """Writes a picture, after the last one has been written."""
+        self.settle()
+        self._job, self._done = job, self._behind.do(write)
+
+    def settle(self) -> None:
+        """Waits for the picture that is being written, and counts it."""
+        job, done = self._job, self._done
+        self._job = self._done = None
+        if job is not None and done is not None:
+            with self._tally.failing(job):
+                wait_for(done)
+                self._tally.restored(job)
+
+
+@dataclass(frozen=True)
+class _Input:
+    """A job; of a picture that is to be restored, its content, or why that cannot be read."""
+
+    job: Job
+    is_done: bool = False
+    picture: PictureFile | None = None
+    failure: Exception | None = None
+
+
+def _read_each(jobs: Sequence[Job], settings: RestoreSettings) -> Iterator[_Input]:
+    for job in jobs:
+        try:
+            if settings.skip_existing and _is_done(job, settings):
+                yield _Input(job, is_done=True)
+            elif job.is_video:
+                yield _Input(job)
+            else:
+                yield _Input(job, picture=read_picture(job.source))
+        except Exception as cause:
+            yield _Input(job, failure=cause)
 
 
 def printable(text: str) -> str:
@@ -163,11 +269,25 @@ def _is_done(job: Job, settings: RestoreSettings) -> bool:
 
 @dataclass(frozen=True)
 class _Restored:
-    """uint8 or uint16 [h, w, 3] each."""
+    """uint8 or uint16, all [h, w, 3] or all [n, h, w, 3]."""
 
-    result: Samples
+    source: Samples
+    direct: Samples | None
     translated: Samples | None
-    shown: Samples | NDArray[np.uint8] | None
+    result: Samples
+
+    def frames(self) -> Iterator[_Restored]:
+        """Of [n, h, w, 3], each by itself."""
+        for place in range(len(self.result)):
+            direct, translated = (None if one is None else one[place] for one in (self.direct, self.translated))
+            yield _Restored(self.source[place], direct, translated, self.result[place])
+
+    def side_by_side(self, settings: RestoreSettings) -> NDArray[np.uint8]:
+        """All of it in one picture."""
+        last = 'direct' if settings.direct else 'translated' if settings.translate_only else 'restored'
+        columns = {'input': self.source, 'direct': self.direct, 'translated': self.translated}
+        there = {name: as_8_bits(one) for name, one in columns.items() if one is not None}
+        return strip_picture([there | {last: as_8_bits(self.result)}])
 
 
 def _apply(rgb: Samples, pipeline: Pipeline, settings: RestoreSettings) -> _Restored:
@@ -178,18 +298,18 @@ def _apply(rgb: Samples, pipeline: Pipeline, settings: RestoreSettings) -> _Rest
         result, translated = pipeline(rgb, return_translated=True)
     else:
         result = pipeline(rgb)
-    if not settings.compared:
-        return _Restored(result, translated, None)
-    columns = {'input': rgb}
-    if settings.with_direct:
-        columns['direct'] = pipeline(rgb, translate=False)
-    if translated is not None:
-        columns['translated'] = translated
-    columns['direct' if settings.direct else 'translated' if settings.translate_only else 'restored'] = result
-    return _Restored(result, translated, strip_picture([{name: as_8_bits(one) for name, one in columns.items()}]))
+    direct = pipeline(rgb, translate=False) if settings.compared and settings.with_direct else None
+    return _Restored(rgb, direct, translated, result)
 
 
-def _restore_picture(job: Job, pipeline: Pipeline, settings: RestoreSettings, show_bar: bool) -> None:
+def _restore_picture(
+    one: _Input, pipeline: Pipeline, settings: RestoreSettings, show_bar: bool
+) -> Callable[[], object]:
+    """What writes the restored picture."""
+    if one.failure is not None:
+        raise one.failure
+    job, picture = one.job, one.picture
+    assert picture is not None
     name = printable(job.source.name)
 
     def with_bar(rgb: Samples, **how: bool) -> Any:
@@ -197,40 +317,71 @@ def _restore_picture(job: Job, pipeline: Pipeline, settings: RestoreSettings, sh
         with bar:
             return pipeline(rgb, progress=lambda rows: bar.update(rows - bar.n), **how)
 
-    picture = read_picture(job.source)
     restored = _apply(picture.rgb(), with_bar, settings)
-    if restored.translated is not None:
-        write_picture(job.translated, picture.with_rgb(restored.translated), picture, settings.quality)
-    if restored.shown is not None:
-        write_png(job.compared, restored.shown)
-    write_picture(job.result, picture.with_rgb(restored.result), picture, settings.quality)
+
+    def write() -> None:
+        if restored.translated is not None:
+            write_picture(job.translated, picture.with_rgb(restored.translated), picture, settings.quality)
+        if settings.compared:
+            write_png(job.compared, restored.side_by_side(settings))
+        write_picture(job.result, picture.with_rgb(restored.result), picture, settings.quality)
+
+    return write
 
 
 def _restore_video(job: Job, pipeline: Pipeline, settings: RestoreSettings, show_bar: bool) -> Sequence[str]:
     source = VideoSource(job.source)
+    at_once: Callable[[int, int], int] = getattr(pipeline, 'frames_at_once', lambda height, width: 1)
     with ExitStack() as opened:
         writers: dict[str, VideoWriter] = {}
 
-        def write(kind: str, frame: Samples | NDArray[np.uint8] | None) -> None:
-            if frame is None:
-                return
+        def write(kind: str, frame: Samples) -> None:
             if kind not in writers:  # opened by the first frame, whose size it has
                 out = {'result': job.result, 'translated': job.translated, 'compared': job.compared}[kind]
                 writers[kind] = opened.enter_context(video_to(out, frame.shape[1], frame.shape[0], source))
             writers[kind].write(as_8_bits(frame))
 
-        for frame in _with_bar(source, show_bar):
-            restored = _apply(frame, pipeline, settings)
-            write('result', restored.result)
-            write('translated', restored.translated)
-            write('compared', restored.shown)
+        def write_all(frames: _Restored) -> None:
+            for frame in frames.frames():
+                write('result', frame.result)
+                if frame.translated is not None:
+                    write('translated', frame.translated)
+                if settings.compared:
+                    write('compared', frame.side_by_side(settings))
+
+        batches = _batches(source.frames(), at_once(source.facts.height, source.facts.width))
+        # The thread that writes ends before the writers are closed, whatever happens.
+        with _frame_bar(source, show_bar) as bar, WriteBehind() as behind, ReadAhead(batches) as frames:
+            written: Future[None] | None = None
+            for several in frames:
+                restored = _restored_frames(several, pipeline, settings)
+                if written is not None:
+                    wait_for(written)
+                written = behind.do(partial(write_all, restored))
+                bar.update(len(several))
+                del restored, several
+            if written is not None:
+                wait_for(written)
         left_out = writers['result'].left_out
         return [*source.notes, *([f'written without {left_out}'] if left_out else [])]
 
 
-def _with_bar(source: VideoSource, show_bar: bool) -> Iterator[NDArray[np.uint8]]:
-    yield from tqdm(
-        source.frames(),
+def _restored_frames(frames: list[Frame], pipeline: Pipeline, settings: RestoreSettings) -> _Restored:
+    if len(frames) > 1:
+        return _apply(np.stack(frames), pipeline, settings)
+    one = _apply(frames[0], pipeline, settings)
+    direct, translated = (None if array is None else array[None] for array in (one.direct, one.translated))
+    return _Restored(one.source[None], direct, translated, one.result[None])
+
+
+def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+    with closing(frames):  # type: ignore[type-var]
+        while several := list(islice(frames, size)):
+            yield several
+
+
+def _frame_bar(source: VideoSource, show_bar: bool) -> tqdm[NoReturn]:
+    return tqdm(
         desc=printable(source.path.name),
         unit='frame',
         total=source.facts.announced or None,

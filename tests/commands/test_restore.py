@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from PIL import Image
 from b2b_basicsr.archs.nafnet_arch import NAFNet
 from b2b_basicsr.commands.restore_command import restore
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.restore import restore_files
+from b2b_basicsr.restore import picture_file, restore_files
 from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
 from b2b_basicsr.restore.sharing import Meeting, Share
 from b2b_basicsr.tiling import DEFAULT_OVERLAP
@@ -105,6 +106,9 @@ def test_a_folder_is_restored_under_the_same_names(folder: Path, pipeline: Stand
         'device': 'cpu',
         'tile': '256',
         'overlap': '32',
+        'tile_batch': 'auto',
+        'precision': 'fp32',
+        'compile': 'False',
     }
 
 
@@ -113,6 +117,103 @@ def test_tiles(folder: Path, pipeline: StandIn, given: tuple[str, ...], tile: An
     assert run('in/1.png', '-o', 'out', *BOTH, *given).exit_code == 0
     assert pipeline.asked['tile'] == tile
     assert 'overlap' not in pipeline.asked
+
+
+def test_speed_is_asked_for(folder: Path, pipeline: StandIn) -> None:
+    assert run('in/1.png', '-o', 'out', *BOTH, '--precision', 'bf16', '--compile', '--tile-batch', '4').exit_code == 0
+    assert [pipeline.asked[name] for name in ('precision', 'compile', 'tile_batch')] == ['bf16', True, 4]
+    for wrong in (('--tile-batch', '0'), ('--precision', 'fp8')):
+        assert run('in/1.png', '-o', 'out', *BOTH, *wrong).exit_code == 2
+
+
+def test_the_next_is_read_and_the_last_written_while_one_is_restored(
+    folder: Path, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_read, real_write = picture_file.read_picture, picture_file.write_picture
+    read, written = [threading.Event() for _ in range(3)], threading.Event()
+    may_write = threading.Event()
+    ahead: list[int] = []
+
+    def reading(path: Path) -> Any:
+        picture = real_read(path)
+        read[sum(event.is_set() for event in read)].set()
+        return picture
+
+    def writing(*given: Any) -> None:
+        if not written.is_set():
+            assert may_write.wait(10)  # would never come if the second were restored after this
+        real_write(*given)
+        written.set()
+
+    def between() -> None:
+        number = len(pipeline.seen)
+        if number < 2:
+            assert read[number + 1].wait(10)
+        ahead.append(sum(event.is_set() for event in read) - number - 1)
+        if number == 1:
+            may_write.set()
+            assert written.wait(10)
+
+    monkeypatch.setattr(restore_files, 'read_picture', reading)
+    monkeypatch.setattr(restore_files, 'write_picture', writing)
+    pipeline.do = between
+    result = run('in', '-o', 'out', *BOTH)
+    assert result.stdout == '3 restored\n', result.output
+    assert [level(f'out/{name}') for name in ('1.png', 'b c/2.png', 'b c/é日.png')] == [11, 12, 13]
+    assert ahead == [1, 1, 0]
+
+
+def test_failures_are_told_in_order_wherever_they_happen(
+    folder: Path, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3, 8):
+        Image.new('RGB', (20, 12), (number, 0, 0)).save(folder / f'{number}.png')
+    (folder / '4.png').write_text('no picture')
+    real = picture_file.write_picture
+
+    def writing(out: Path, *given: Any) -> None:
+        if out.name in ('3.png', '6.png'):
+            time.sleep(0.2)  # the next one fails sooner
+            raise PermissionError(13, 'Permission denied')
+        real(out, *given)
+
+    def restoring() -> None:
+        if len(pipeline.seen) == 2:  # 5.png: 4.png was not even read
+            pipeline.seen.append(np.zeros(0))
+            raise UserError('cannot be restored')
+
+    monkeypatch.setattr(restore_files, 'write_picture', writing)
+    pipeline.do = restoring
+    result = run('in', '-o', 'out', *BOTH)
+    assert result.exit_code == 1
+    told = [line.split(': ')[1] for line in result.stderr.splitlines() if line.startswith('failed')]
+    assert told == ['in/3.png', 'in/4.png', 'in/5.png', 'in/6.png']
+    assert result.stdout.startswith('4 restored, 4 failed: in/3.png: Permission denied; in/4.png: ')
+    assert below('out') == ['1.png', '7.png', 'b c/2.png', 'b c/é日.png']
+
+
+def test_frames_in_batches_are_those_one_by_one(
+    folder: Path, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = cv2.VideoWriter('in/v.avi', cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*'XVID'), 10, (64, 48))
+    for number in range(5):
+        writer.write(np.full((48, 64, 3), 40 * number, np.uint8))
+    writer.release()
+    monkeypatch.setenv('PATH', '')
+    shown: dict[str, list[Pixels]] = {}
+    for out in ('one', 'two'):
+        if out == 'two':
+            pipeline.frames_at_once = lambda height, width: 2  # type: ignore[attr-defined]
+        pipeline.seen.clear()
+        assert run('in/v.avi', '-o', out, *BOTH, '--compare', '--translated').exit_code == 0
+        for name in below(out):
+            capture = cv2.VideoCapture(f'{out}/{name}', cv2.CAP_FFMPEG)
+            shown[f'{out}/{name}'] = [capture.read()[1] for _ in range(5)]
+            assert not capture.read()[0]
+            capture.release()
+    assert [len(frames) for frames in pipeline.seen] == [2, 2, 2, 2, 48, 48]  # with the direct pass of each
+    for name in ('v.avi', 'v_compare.avi', 'v_translated.avi'):
+        assert np.array_equal(shown[f'one/{name}'], shown[f'two/{name}'])
 
 
 def test_direct_leaves_the_translator_out(folder: Path, pipeline: StandIn) -> None:

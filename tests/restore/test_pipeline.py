@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from b2b_basicsr.archs.nafnet_arch import NAFNet
 from b2b_basicsr.archs.nafnet_local_arch import NAFNetLocal
 from b2b_basicsr.archs.patchgan_arch import PatchGANDiscriminator
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.models.compile_check import missing_for_compile
+from b2b_basicsr.restore import pipeline as pipeline_module
 from b2b_basicsr.restore import tile_size
 from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
 from tests.golden_recipe import fill_weights
@@ -210,6 +213,7 @@ def test_dropout_is_off_and_the_global_state_stays() -> None:
     [
         (np.zeros((4, 5), np.uint8), r'shape \[4, 5\]; give RGB'),
         (np.zeros((4, 5, 4), np.uint8), r'shape \[4, 5, 4\]; give RGB'),
+        (np.zeros((1, 2, 3, 4, 3), np.uint8), r'shape \[1, 2, 3, 4, 3\]; give RGB'),
         (np.zeros((0, 5, 3), np.uint8), r'shape \[0, 5, 3\]'),
         (np.zeros((4, 5, 3), np.float32), 'array of float32; give uint8 or uint16'),
         (np.zeros((4, 5, 3), '>u2' if sys.byteorder == 'little' else '<u2'), 'array of [<>]u2|give uint8 or uint16'),
@@ -239,6 +243,10 @@ def test_pictures_that_are_none(picture: Any, message: str) -> None:
         ({'device': 'cuda:99'}, "^device: 'cuda:99' is not there; there are cpu"),
         ({'device': 'nonsense'}, "^device: 'nonsense' is not there"),
         ({'device': 'meta'}, "^device: 'meta' is not there"),
+        ({'precision': 'fp8'}, "^precision: 'fp8'; give fp32, bf16 or fp16"),
+        ({'tile_batch': 0}, '^tile_batch: 0; give a whole number'),
+        ({'tile_batch': True}, '^tile_batch: True; give a whole number'),
+        ({'tile_batch': 'all'}, "^tile_batch: 'all'; give a whole number"),
     ],
 )
 def test_arguments_that_cannot_be(arguments: dict[str, Any], message: str) -> None:
@@ -306,11 +314,15 @@ def test_automatic_tiles_on_cuda(
     def run(tile: Tensor) -> None:
         peak[0] = max(peak[0], held + of_itself + bytes_of_a_pixel * tile.shape[-1] * tile.shape[-2])
 
+    def automatic() -> int:
+        device = torch.device('cuda')
+        return tile_size.automatic_tile(tile_size.pixels_that_fit(run, device), device)
+
     if wanted is None:
-        with pytest.raises(UserError, match=r'^tile: .* too little for a tile of 256'):
-            tile_size.automatic_tile(run, torch.device('cuda'))
+        with pytest.raises(UserError, match=r'^tile: too little memory is free on cuda for a tile of 256'):
+            automatic()
     else:
-        assert tile_size.automatic_tile(run, torch.device('cuda')) == wanted
+        assert automatic() == wanted
 
 
 def out_of_memory_on_cuda(x: Tensor) -> Tensor:
@@ -334,7 +346,8 @@ def test_from_files(tmp_path: Path) -> None:
     files: dict[str, Any] = {'translator': tmp_path / 'g.pth', 'deblurrer': str(tmp_path / 'd.pth')}
     one = Blur2BlurPipeline.from_files(**files, device='cpu', tile=None, overlap=48)
     assert repr(one) == (
-        'Blur2BlurPipeline(translator=MIMOUNet, deblurrer=NAFNetLocal, device=cpu, tile=None, overlap=48)'
+        'Blur2BlurPipeline(translator=MIMOUNet, deblurrer=NAFNetLocal, device=cpu, tile=None, overlap=48, '
+        'precision=fp32)'
     )
     picture = noise(33, 21)
     assert_equal_levels(one(picture), expected(picture)[0])
@@ -397,3 +410,148 @@ def test_torch_is_given_no_read_only_array_of_which_it_would_warn(monkeypatch: p
     frame = np.frombuffer(bytes(40 * 40 * 3), np.uint8).reshape(40, 40, 3)
     Blur2BlurPipeline(nn.Identity(), None, device='cpu')(frame)
     assert given == [True]
+
+
+def smooth(height: int, width: int) -> NDArray[Any]:
+    """What photographs are like more than noise is."""
+    wave = np.sin(np.arange(height)[:, None] / 9) * np.cos(np.arange(width) / 7)
+    return (127.5 + 120 * np.stack([wave, wave[::-1], -wave], -1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(('precision', 'decibels'), [('bf16', 50), ('fp16', 60)])
+@pytest.mark.parametrize('tile', [None, 64])
+def test_16_bits_come_near_to_32(precision: Any, decibels: float, tile: int | None) -> None:
+    picture = smooth(80, 100)
+    torch.manual_seed(0)
+    # torch's own weights: networks that change a picture by little, as trained ones do
+    nets = MIMOUNet(num_res=1, base_channel=4), NAFNetLocal(**SIZES)
+    for name, parameter in nets[1].named_parameters():
+        if name.endswith(('beta', 'gamma')):
+            nn.init.constant_(parameter, 0.5)
+    wanted = Blur2BlurPipeline(*nets, 'cpu', tile, 32)(torch.from_numpy(picture / 255).float().permute(2, 0, 1))
+    one = Blur2BlurPipeline(*nets, 'cpu', tile, 32, precision=precision)
+    found = one(torch.from_numpy(picture / 255).float().permute(2, 0, 1))
+    assert found.dtype == torch.float32
+    error = float((found - wanted).square().mean())
+    assert 0 < error < 10 ** (-decibels / 10)
+    assert np.abs(np.int16(one(picture)) - np.rint(wanted.permute(1, 2, 0).numpy() * 255)).max() <= 3
+    assert repr(one).endswith(f'precision={precision})')
+
+
+def test_the_networks_given_keep_their_precision_and_16_bit_copies_change_nothing() -> None:
+    net = translator()
+    one = Blur2BlurPipeline(net, None, device='cpu', precision='bf16')
+    assert {parameter.dtype for parameter in net.parameters()} == {torch.float32}
+    assert one.translator is not None
+    assert {parameter.dtype for parameter in one.translator.parameters()} == {torch.bfloat16}
+    x = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        by_autocast = net(x)[-1]
+    assert torch.equal(one(x), by_autocast.float().clamp(0, 1))
+
+
+@pytest.mark.parametrize('picture', [noise(40, 100), torch.rand(3, 40, 100)])
+def test_an_overflow_of_fp16_is_no_black_picture(picture: Any) -> None:
+    net = nn.Conv2d(3, 3, 1)
+    nn.init.constant_(net.weight, 6e4)
+    assert Blur2BlurPipeline(None, net, device='cpu', precision='bf16')(picture).max() > 0
+    with pytest.raises(UserError, match=r'^precision: fp16 overflows in these networks; give bf16 or fp32$'):
+        Blur2BlurPipeline(None, net, device='cpu', precision='fp16', tile=64, overlap=0)(picture)
+
+
+@pytest.mark.parametrize('tile', [None, 64])
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_several_frames_at_once_give_what_each_gives(tile: int | None, dtype: Any) -> None:
+    frames = np.stack([noise(70, 90, dtype), noise(70, 90, dtype)[::-1], noise(70, 90, dtype) // 2])
+    one = pipeline(tile=tile, overlap=32)
+    told: list[int] = []
+    restored, translated = one(frames, return_translated=True, progress=told.append)
+    assert told[-1] == 70
+    for place, frame in enumerate(frames):
+        alone = one(frame, return_translated=True)
+        assert_equal_levels(restored[place], alone[0])
+        assert_equal_levels(translated[place], alone[1])
+
+
+def test_tiles_in_batches_give_what_they_give_alone() -> None:
+    picture = noise(100, 330)
+    net = Pointwise(lambda x: 1 - x)
+    batches: list[int] = []
+    net.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))
+    one_by_one = Blur2BlurPipeline(None, net, 'cpu', tile=64, overlap=32)(picture)
+    assert set(batches) == {1}
+    batches.clear()
+    assert np.array_equal(Blur2BlurPipeline(None, net, 'cpu', tile=64, overlap=32, tile_batch=4)(picture), one_by_one)
+    assert max(batches) == 4
+    batches.clear()
+    two = Blur2BlurPipeline(None, net, 'cpu', tile=64, overlap=32, tile_batch=4)
+    assert np.array_equal(two(np.stack([picture, picture]))[1], one_by_one)
+    assert max(batches) == 4  # of them two frames
+    assert (two.frames_at_once(100, 330), two.frames_at_once(64, 60)) == (1, 4)
+    assert Blur2BlurPipeline(None, net, 'cpu').frames_at_once(64, 60) == 1
+
+
+@pytest.mark.parametrize(
+    ('fit', 'height', 'width', 'wanted'),
+    [(10**9, 720, 1280, 4), (10**6, 720, 1280, 1), (10, 720, 1280, 1), (10**9, 2048, 2048, 1), (10**9, 256, 256, 64)],
+)
+def test_as_many_at_once_as_fit_and_keep_a_gpu_busy(fit: int, height: int, width: int, wanted: int) -> None:
+    assert tile_size.automatic_batch(fit, height, width) == wanted
+
+
+def test_compile_is_refused_where_there_is_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_module, 'missing_for_compile', lambda device: f'a compiler for {device}')
+    with pytest.raises(UserError, match=r'^compile: torch.compile needs a compiler for cpu; install it, or leave'):
+        pipeline(compile=True)
+    pipeline()
+
+
+def test_only_sizes_that_come_again_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[tuple[int, ...]] = []
+
+    def backend(graph: Any, inputs: list[Any]) -> Any:
+        compiled.append(next(tuple(one.shape) for one in inputs if one.ndim == 4 and one.shape[1] == 3))
+        return graph.forward
+
+    real = nn.Module.compile
+    monkeypatch.setattr(nn.Module, 'compile', lambda self, **how: real(self, backend=backend, **how))
+    monkeypatch.setattr(pipeline_module, 'missing_for_compile', lambda device: None)
+    net = nn.Sequential(nn.Hardswish(), nn.Hardswish())
+    one, plain = (Blur2BlurPipeline(None, net, 'cpu', tile=64, overlap=32, compile=yes) for yes in (True, False))
+    picture = noise(100, 200)  # tiles of 64 x 64, and of 64 x 40 and so on at the edges
+    first = one(picture)
+    assert set(compiled) == {(1, 3, 64, 64)}
+    assert np.array_equal(first, plain(picture))
+    compiled.clear()
+    for side in range(40, 52):  # each whole, and each once
+        one(noise(side, side))
+    assert compiled == []
+    for side in range(40, 52):
+        one(noise(side, side))
+    assert [shape[-1] for shape in compiled] == [40, 41, 42]  # four sizes in all
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(missing_for_compile('cpu') is not None, reason='no compiler for torch.compile')
+def test_compiled_networks_give_the_same() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Hardswish(), nn.Conv2d(4, 3, 3, padding=1), nn.Hardswish())
+    keys = net.state_dict().keys()
+    plain = Blur2BlurPipeline(copy.deepcopy(net), None, 'cpu')
+    one = Blur2BlurPipeline(net, None, 'cpu', compile=True)
+    picture = noise(40, 48)
+    for _ in range(2):  # compiled when it comes again
+        assert_equal_levels(one(picture), plain(picture))
+    assert one.translator is net
+    assert net.state_dict().keys() == keys
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_rounding_on_a_device_is_rounding_here(dtype: Any) -> None:
+    band = torch.rand(2, 3, 40, 30, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1
+    here = np.empty((2, 40, 30, 3), dtype)
+    pipeline_module._write(band, here)
+    levels = int(np.iinfo(dtype).max)
+    there = pipeline_module._rounded_on_device(band, levels).numpy()
+    assert np.array_equal(there, here)
+    assert {0, levels} <= set(there.ravel().tolist())
