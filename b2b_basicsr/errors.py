@@ -14,12 +14,18 @@ class UserError(ValueError):
     """
 
 
+class ToldElsewhereError(UserError):
+    """A mistake that another process of the same training tells; programs end with it without a word."""
+
+
 def exit_with(error: UserError) -> NoReturn:
     """Print ``error: MESSAGE`` as one line on standard error, without a traceback, and end with exit status 2.
 
     Raises:
         SystemExit: Always, with code 2.
     """
+    if isinstance(error, ToldElsewhereError):
+        raise SystemExit(2)
     # A data loader's worker hands on the whole traceback as the message; what we said is its end.
     _, _, said = str(error).rpartition(f'{__name__}.{UserError.__name__}: ')
     message = ' '.join(line.strip() for line in said.splitlines())

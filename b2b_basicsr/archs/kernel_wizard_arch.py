@@ -5,6 +5,8 @@ Tran et al., "Explore Image Deblurring via Encoded Blur Kernel Space", CVPR 2021
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 import torch.nn.functional as F
 from basicsr.archs.arch_util import ResidualBlockNoBN, make_layer
@@ -199,9 +201,12 @@ class KernelWizard(nn.Module):
         )
         return pad_reflect(picture, 0, right, 0, bottom)
 
-    def _features(self, whole: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = self.feature_extractor(whole)
-        return features
+    def _features(self, *wholes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Of each picture; those of one shape go through together."""
+        if len({whole.shape for whole in wholes}) > 1:
+            return tuple(self.feature_extractor(whole) for whole in wholes)
+        features: torch.Tensor = self.feature_extractor(torch.cat(wholes))
+        return features.chunk(len(wholes))
 
     def _check_pair(self, sharp: torch.Tensor, blur: torch.Tensor) -> None:
         if sharp.shape != blur.shape:
@@ -239,7 +244,8 @@ class KernelWizard(nn.Module):
             UserError: The two differ in shape.
         """
         self._check_pair(sharp, blur)
-        return self._code(self._features(self._padded(sharp)), self._features(self._padded(blur)))
+        sharp_features, blur_features = self._features(self._padded(sharp), self._padded(blur))
+        return self._code(sharp_features, blur_features)
 
     def transfer(self, sharp: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
         """Blurs a picture by a code.
@@ -254,7 +260,8 @@ class KernelWizard(nn.Module):
         """
         height, width = sharp.shape[-2:]
         whole = self._padded(sharp)
-        return self._blurred(whole, self._features(whole), kernel)[..., :height, :width]
+        (features,) = self._features(whole)
+        return self._blurred(whole, features, kernel)[..., :height, :width]
 
     def sample(self, mean: torch.Tensor, sigma: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """A code drawn from ``mean + sigma * noise`` in training mode, else the mean.
@@ -269,21 +276,53 @@ class KernelWizard(nn.Module):
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
         return mean + sigma * noise.to(mean.device)
 
-    def forward(self, sharp: torch.Tensor, blur: torch.Tensor, other_sharp: torch.Tensor) -> torch.Tensor:
-        """Gives the blur of a pair to another picture.
+    @overload
+    def forward(
+        self,
+        sharp: torch.Tensor,
+        blur: torch.Tensor,
+        other_sharp: torch.Tensor,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor: ...
+
+    @overload
+    def forward(
+        self,
+        sharp: torch.Tensor,
+        blur: torch.Tensor,
+        other_sharp: None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]: ...
+
+    def forward(
+        self,
+        sharp: torch.Tensor,
+        blur: torch.Tensor,
+        other_sharp: torch.Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Gives the blur of a pair to another picture; without one, to the pair's own sharp picture: :meth:`reblur`.
 
         Args:
             sharp: ``[n, 3, h, w]`` in [0, 1].
             blur: its blurry twin, of the same shape.
             other_sharp: ``[n, 3, h2, w2]`` in [0, 1].
+            generator: source of the code's noise, see :meth:`sample`.
 
         Returns:
-            ``other_sharp``, blurred, ``[n, 3, h2, w2]``.
+            ``other_sharp``, blurred, ``[n, 3, h2, w2]``; without it, what :meth:`reblur` gives.
 
         Raises:
             UserError: Sharp and blurry picture differ in shape.
         """
-        return self.transfer(other_sharp, self.sample(*self.encode(sharp, blur)))
+        if other_sharp is None:
+            return self.reblur(sharp, blur, generator)
+        self._check_pair(sharp, blur)
+        height, width = other_sharp.shape[-2:]
+        whole = self._padded(other_sharp)
+        sharp_features, blur_features, features = self._features(self._padded(sharp), self._padded(blur), whole)
+        code = self.sample(*self._code(sharp_features, blur_features), generator)
+        return self._blurred(whole, features, code)[..., :height, :width]
 
     def reblur(
         self, sharp: torch.Tensor, blur: torch.Tensor, generator: torch.Generator | None = None
@@ -304,7 +343,7 @@ class KernelWizard(nn.Module):
         self._check_pair(sharp, blur)
         height, width = sharp.shape[-2:]
         whole = self._padded(sharp)
-        features = self._features(whole)
-        mean, sigma = self._code(features, self._features(self._padded(blur)))
+        features, blur_features = self._features(whole, self._padded(blur))
+        mean, sigma = self._code(features, blur_features)
         blurred = self._blurred(whole, features, self.sample(mean, sigma, generator))
         return blurred[..., :height, :width], mean, sigma

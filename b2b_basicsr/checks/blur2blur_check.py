@@ -27,10 +27,15 @@ def check_blur2blur(opt: dict[str, Any]) -> None:
     check_validation(opt, RestorationValOptions, WITH_DEBLURRER if opt.get('network_deblur') else WITHOUT_DEBLURRER)
     if opt['is_train']:
         check_logger(opt)
-        TrainOptions.from_options('train', opt['train'])
+        parts = TrainOptions.from_options('train', opt['train']).accum_iter
         found = opt['datasets'].get('train', {}).get('type')
         if found != 'UnpairedBlurDataset':
             raise UserError(f'datasets:train:type: {found!r}; Blur2BlurModel trains on type: UnpairedBlurDataset')
+        batch = opt['datasets']['train'].get('batch_size_per_gpu')
+        if isinstance(batch, int) and batch % parts:
+            raise UserError(
+                f'train:accum_iter: {parts} does not divide batch_size_per_gpu, {batch}; the parts must be of one size'
+            )
         check_optimisation(opt, ('optim_g', 'optim_d'))
         for name in (*_CONTENT_LOSSES, 'gan_opt'):
             check_loss(opt, name)

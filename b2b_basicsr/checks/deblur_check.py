@@ -9,7 +9,7 @@ from b2b_basicsr.checks.network_check import build_without_numbers, check_transl
 from b2b_basicsr.checks.training_check import check_logger, check_loss, check_optimisation, check_sides
 from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.deblur_model import COMPARISON, OPTIMIZERS
+from b2b_basicsr.models.deblur_model import COMPARISON
 from b2b_basicsr.models.deblur_options import DeblurTrainOptions
 from b2b_basicsr.models.progressive_patches import PatchStage
 from b2b_basicsr.models.training_options import BasePathOptions
@@ -39,7 +39,7 @@ def check_deblur(opt: dict[str, Any]) -> None:
     if not section.get('dataroot_gt') or not section.get('dataroot_lq'):
         raise UserError('datasets:train: DeblurModel needs pairs: dataroot_lq (blurry) and dataroot_gt (sharp)')
     _check_stages(settings.progressive_patches, section)
-    check_optimisation(opt, ('optim_g',), OPTIMIZERS)
+    check_optimisation(opt, ('optim_g',))
     for name in _LOSSES:
         check_loss(opt, name)
     crop = section.get('gt_size')

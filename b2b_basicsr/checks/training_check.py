@@ -14,7 +14,9 @@ from torch import nn
 from b2b_basicsr.checks.registered import construct, registered
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.vgg_weights import vgg_features
+from b2b_basicsr.models.compile_check import missing_for_compile
 from b2b_basicsr.models.lr_scheduler import SCHEDULERS
+from b2b_basicsr.models.optimizers import OPTIMIZERS
 from b2b_basicsr.models.training_options import LoggerOptions
 
 _SCHEDULERS = {
@@ -23,7 +25,6 @@ _SCHEDULERS = {
     'MultiStepRestartLR': MultiStepRestartLR,
     'CosineAnnealingRestartLR': CosineAnnealingRestartLR,
 }
-_ADAM: Mapping[str, type[torch.optim.Optimizer]] = {'Adam': torch.optim.Adam}
 
 
 def check_logger(opt: Mapping[str, Any]) -> None:
@@ -37,29 +38,28 @@ def check_logger(opt: Mapping[str, Any]) -> None:
         raise UserError('logger:wandb:project: wandb is not installed; pip install wandb, or set it to ~')
 
 
-def check_optimisation(
-    opt: Mapping[str, Any],
-    optimizers: Sequence[str],
-    known: Mapping[str, type[torch.optim.Optimizer]] = _ADAM,
-) -> None:
+def check_optimisation(opt: Mapping[str, Any], optimizers: Sequence[str]) -> None:
     """Builds optimisers and schedules over nothing.
 
     Args:
         opt: the parsed option file.
         optimizers: ``train``'s sections of them.
-        known: ``type`` of those sections -> optimiser; BasicSR has Adam alone.
 
     Raises:
-        UserError: if one cannot be built, or a schedule of periods ends before the training does.
+        UserError: if one cannot be built, a schedule of periods ends before the training does, or nothing is there to
+            compile with.
     """
+    if opt['train'].get('compile'):
+        missing = missing_for_compile('cpu' if opt['num_gpu'] == 0 else 'cuda')
+        if missing is not None:
+            raise UserError(f'train:compile: torch.compile finds no {missing}; install it, or set compile to false')
     optimizer = None
     for name in optimizers:
         section = dict(opt['train'][name])
         kind = section.pop('type')
-        if kind not in known:
-            whose = 'BasicSR' if known is _ADAM else opt['model_type']
-            raise UserError(f'train:{name}:type: {kind!r}; {whose} knows {", ".join(known)}')
-        optimizer = construct(known[kind], f'train:{name}', {'params': [nn.Parameter(torch.zeros(1))], **section})
+        if kind not in OPTIMIZERS:
+            raise UserError(f'train:{name}:type: {kind!r} is unknown; known are {", ".join(OPTIMIZERS)}')
+        optimizer = construct(OPTIMIZERS[kind], f'train:{name}', {'params': [nn.Parameter(torch.zeros(1))], **section})
     section = dict(opt['train']['scheduler'])
     name = section.pop('type')
     if name not in _SCHEDULERS:

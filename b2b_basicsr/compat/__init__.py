@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from b2b_basicsr.compat import (
     frozen_networks,
     functional_tensor,
+    launchers,
     one_root,
     option_checks,
     resume_state,
@@ -17,6 +18,7 @@ from b2b_basicsr.compat.mend import Mend
 
 MENDS: tuple[Mend, ...] = (
     functional_tensor.MEND,
+    launchers.MEND,
     resume_state.MEND,
     frozen_networks.MEND,
     training_length.MEND,

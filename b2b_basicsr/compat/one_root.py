@@ -13,6 +13,7 @@ from typing import Any
 
 from b2b_basicsr.compat.mend import Mend, basicsr_has_faults
 from b2b_basicsr.compat.training_script import wrap_parse_options, wrap_script_function
+from b2b_basicsr.processes import this_process
 
 
 def root_for(root_path: str) -> str:
@@ -25,7 +26,7 @@ def root_for(root_path: str) -> str:
 def _under_one_root(parse_options: Callable[..., Any]) -> Callable[..., Any]:
     def parse(root_path: str, is_train: bool = True) -> Any:
         root = root_for(root_path)
-        if root != root_path:
+        if root != root_path and this_process()[0] == 0:
             print(f'b2b_basicsr: experiments and results go under {root}, not into {root_path}.', flush=True)
         return parse_options(root, is_train=is_train)
 

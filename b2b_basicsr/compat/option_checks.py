@@ -7,13 +7,17 @@ are parsed. Files that name none of our model and data set types are left to Bas
 from __future__ import annotations
 
 import argparse
+import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from b2b_basicsr.compat.launchers import meet, take_device
 from b2b_basicsr.compat.mend import Mend
 from b2b_basicsr.compat.training_script import wrap_parse_options
-from b2b_basicsr.errors import UserError, exit_with
+from b2b_basicsr.errors import ToldElsewhereError, UserError, exit_with
 from b2b_basicsr.options.option_file import force_option, read_option_file
+from b2b_basicsr.processes import HEAD_START, failing_together, gathered
 from b2b_basicsr.registration import is_ours
 
 OptionCheck = Callable[[dict[str, Any], argparse.Namespace], None]
@@ -48,14 +52,16 @@ def _checking(parse_options: Callable[..., Any]) -> Callable[..., Any]:
         try:
             args = _command_line()
             if args is not None:
-                _check_before_parsing(args, is_train)
+                _start_and_check(args, is_train)
         except UserError as error:
             exit_with(error)
         opt, args = parse_options(root_path, is_train=is_train)
         if is_our_option_file(opt):
+            opt['manual_seed'] = gathered(opt['manual_seed'])[0]  # where the file has none, each process drew its own
             try:
-                for check in OPTION_CHECKS:
-                    check(opt, args)
+                with failing_together():
+                    for check in OPTION_CHECKS:
+                        check(opt, args)
             except UserError as error:
                 exit_with(error)
         return opt, args
@@ -74,6 +80,7 @@ def _command_line() -> argparse.Namespace | None:
     """Return the part of the command line that names the options; ``None`` if BasicSR's parser is about to complain."""
     parser = _QuietParser(add_help=False)
     parser.add_argument('-opt', type=str, required=True)
+    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none')
     parser.add_argument('--force_yml', nargs='+', default=())
     try:
         args, _ = parser.parse_known_args()
@@ -82,18 +89,53 @@ def _command_line() -> argparse.Namespace | None:
     return args
 
 
-def _check_before_parsing(args: argparse.Namespace, is_train: bool) -> None:
-    """Check what BasicSR's own parser takes for granted.
+def _start_and_check(args: argparse.Namespace, is_train: bool) -> None:
+    """Has the processes of a launcher meet, and checks what BasicSR's own parser takes for granted.
 
     Raises:
-        UserError: The option file cannot be read; or it is one of ours, and lacks what every option file has, or
-            cannot be changed as ``--force_yml`` says.
+        UserError: The option file cannot be read; or it is one of ours, and cannot be changed as ``--force_yml`` says,
+            or lacks what every option file has; or the processes cannot meet.
     """
-    opt = read_option_file(args.opt)
-    if not is_our_option_file(opt):
+    opt, mistake = _read(args)
+    if mistake is None and not is_our_option_file(opt):
         return
-    for entry in args.force_yml:
-        force_option(opt, entry, args.opt)
+    if args.launcher != 'none':
+        meet(args.launcher, opt)
+    else:
+        _refuse_processes_apart()
+    with failing_together():
+        if mistake is not None:
+            raise mistake
+        if args.launcher != 'none':
+            take_device(opt)
+        _check_before_parsing(opt, args, is_train)
+
+
+def _read(args: argparse.Namespace) -> tuple[dict[str, Any], UserError | None]:
+    """The options that the command line names, and what is wrong with them."""
+    opt: dict[str, Any] = {}
+    try:
+        opt = read_option_file(args.opt)
+        if is_our_option_file(opt):
+            for entry in args.force_yml:
+                force_option(opt, entry, args.opt)
+    except UserError as error:
+        return opt, error
+    return opt, None
+
+
+def _refuse_processes_apart() -> None:
+    """Several processes that do not know of each other would archive each other's experiment."""
+    processes, rank = os.environ.get('WORLD_SIZE', ''), os.environ.get('RANK', '')
+    if processes.isdecimal() and int(processes) > 1 and rank.isdecimal():
+        mistake = UserError(f'WORLD_SIZE={processes} in the environment: add --launcher pytorch, or start one process')
+        if int(rank) == 0:
+            raise mistake
+        time.sleep(HEAD_START)
+        raise ToldElsewhereError(str(mistake))
+
+
+def _check_before_parsing(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None:
     for key in ('datasets', 'path', *(('train', 'logger') if is_train else ())):
         if not isinstance(opt.get(key), dict):
             raise UserError(f'{args.opt}: {key}: must be there, a section of KEY: VALUE lines')

@@ -17,6 +17,7 @@ from typing import Any
 from b2b_basicsr.compat.mend import Mend, basicsr_has_faults
 from b2b_basicsr.compat.training_script import wrap_script_function
 from b2b_basicsr.errors import UserError, exit_with
+from b2b_basicsr.processes import failing_together, gathered
 
 STATE_KEYS = frozenset({'epoch', 'iter', 'optimizers', 'schedulers'})
 
@@ -85,14 +86,30 @@ def _instead_of(load_resume_state: Callable[..., Any]) -> Callable[..., Any]:
         if not path:
             return None
         path_opt['resume_state'] = path
+        state = read_state(path)
+        check_resume(opt, state['iter'])
+        return state
+
+    def load_together(opt: dict[str, Any]) -> dict[str, Any] | None:
+        state = None
         try:
-            state = read_state(path)
-            check_resume(opt, state['iter'])
+            with failing_together():
+                state = load(opt)
+            _check_agreement(gathered(None if state is None else state['iter']))
         except UserError as error:
             exit_with(error)
         return state
 
-    return load
+    return load_together
+
+
+def _check_agreement(iterations: list[int | None]) -> None:
+    """Raises on every process if some resume, and others do not, or from elsewhere."""
+    with failing_together():
+        if len(set(iterations)) > 1:
+            raise UserError(
+                'the processes would resume from different iterations: let all machines see the same experiments folder'
+            )
 
 
 def _apply() -> None:

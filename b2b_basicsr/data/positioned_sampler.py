@@ -11,10 +11,14 @@ from b2b_basicsr.data.sample_key import SampleKey
 
 
 class PositionedSampler(EnlargedSampler):
-    """Yields :class:`SampleKey` in the order in which ``EnlargedSampler`` yields indices.
+    """Yields :class:`SampleKey` in the order in which ``EnlargedSampler`` of one process yields indices.
 
     Worker processes know neither the epoch nor a sample's place in it, and BasicSR seeds them alike in every epoch.
     What the sampler hands over therefore names both.
+
+    Of several processes each takes every n-th place of that one order, so that their batches together are those of one
+    process with as large a batch. Where the places do not divide evenly, the first ones come again at the end, at
+    places of their own. (BasicSR's order hangs on the number of processes there.)
 
     Args:
         dataset: the training set.
@@ -27,7 +31,10 @@ class PositionedSampler(EnlargedSampler):
     def __init__(self, dataset: Any, num_replicas: int, rank: int, ratio: float = 1, *, seed: int) -> None:
         super().__init__(dataset, num_replicas, rank, ratio)
         self.seed = seed
+        self._whole = EnlargedSampler(dataset, 1, 0, ratio)
 
     def __iter__(self) -> Iterator[SampleKey]:
-        for place, index in enumerate(super().__iter__()):
-            yield SampleKey(index, self.seed, self.epoch, place * self.num_replicas + self.rank)
+        self._whole.set_epoch(self.epoch)
+        order = list(self._whole)
+        for position in range(self.rank, self.total_size, self.num_replicas):
+            yield SampleKey(order[position % len(order)], self.seed, self.epoch, position)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def gradient_penalty(net_d: nn.Module, real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
+def gradient_penalty(net_d: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
     """How far the gradient's norm is from 1 between real and fake pictures, WGAN-GP (Gulrajani et al., NeurIPS 2017).
 
     ``mean over samples((||d sum(D(x)) / dx||_2 - 1)^2)`` at ``x = alpha * real + (1 - alpha) * fake``, the norm over
@@ -14,7 +16,7 @@ def gradient_penalty(net_d: nn.Module, real: Tensor, fake: Tensor, alpha: Tensor
     another number.)
 
     Args:
-        net_d: discriminator, one tensor to one tensor.
+        net_d: discriminator, one tensor to one tensor; not compiled, since torch.compile differentiates once alone.
         real: [n, c, h, w].
         fake: [n, c, h, w]; no gradient flows into it.
         alpha: [n, 1, 1, 1] in [0, 1), one a sample.
@@ -23,7 +25,7 @@ def gradient_penalty(net_d: nn.Module, real: Tensor, fake: Tensor, alpha: Tensor
         The penalty, a scalar that can be differentiated by D's weights.
 
     Example:
-        >>> net_d = nn.Conv2d(3, 1, 4)
+        >>> net_d = torch.nn.Conv2d(3, 1, 4)
         >>> real, fake = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
         >>> gradient_penalty(net_d, real, fake, torch.rand(2, 1, 1, 1)).shape
         torch.Size([])

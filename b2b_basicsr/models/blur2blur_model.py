@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils import get_root_logger, imwrite
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.errors import UserError
@@ -22,8 +23,14 @@ from b2b_basicsr.losses.vgg_weights import vgg_weights
 from b2b_basicsr.models.blur2blur_options import frozen_sections
 from b2b_basicsr.models.frozen_network import frozen_network
 from b2b_basicsr.models.lr_scheduler import Schedules
+from b2b_basicsr.models.mean_losses import MeanLosses
+from b2b_basicsr.models.moving_average import MovingAverage
+from b2b_basicsr.models.optimizers import Optimizers
 from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
+from b2b_basicsr.models.random_state import RandomState
 from b2b_basicsr.models.restoration_validation import RestorationValidation
+from b2b_basicsr.models.shared_validation import Pictures, Validation
+from b2b_basicsr.models.training_log import TrainingLog
 from b2b_basicsr.records.picture_scores import ScoredPicture
 from b2b_basicsr.records.score_names import BLURRY, DIRECT, Comparison
 
@@ -35,12 +42,14 @@ _CONTENT_LOSSES = {'perceptual_opt': 'l_g_percep', 'pixel_opt': 'l_g_pix', 'lpip
 
 
 @MODEL_REGISTRY.register()
-class Blur2BlurModel(Schedules, RestorationValidation, SRGANModel):
+class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, RestorationValidation, SRGANModel):
     """Translates an unknown blur into a known one, unpaired. Blur2Blur, CVPR 2024, arXiv 2403.16205.
 
     One step: G(B) once; D's update (hinge on each scale, halved and added, and the gradient penalty on the full one);
     then G's update against the updated D with the same G(B): the adversarial term, averaged over the scales, and the
     content losses, summed over them. ``net_d_iters`` and ``net_d_init_iters`` hold G back as in BasicSR.
+    ``accum_iter`` splits the batch: all parts' gradients are added up for D's update, then all for G's, so that losses
+    and gradients are those of the whole batch, in the memory of a part; G runs twice.
 
     Validation deblurs both G(x) and x with the frozen ``network_deblur`` and logs metrics for both (``psnr`` and
     ``psnr_direct``, say), the gain, and the blurry picture's own (``psnr_blurry``).
@@ -73,7 +82,7 @@ class Blur2BlurModel(Schedules, RestorationValidation, SRGANModel):
     # ------------------------------------------------------------------------------------------------ networks
 
     def _build_frozen(self, section: str) -> nn.Module:
-        return frozen_network(self.opt, section, self.device, self._memory_format)
+        return self._in_computing_type(frozen_network(self.opt, section, self.device, self._memory_format))
 
     # ------------------------------------------------------------------------------------------------ training
 
@@ -86,6 +95,7 @@ class Blur2BlurModel(Schedules, RestorationValidation, SRGANModel):
             super().init_training_settings()
         if hasattr(self, 'net_g_ema'):
             self.net_g_ema.to(memory_format=self._memory_format)
+        self.accum_iter = int(train_opt.get('accum_iter', 1))
         self.gp_weight = float((train_opt.get('gp_opt') or {}).get('weight', 0))
         lpips = build_loss(train_opt['lpips_opt']).to(self.device) if train_opt.get('lpips_opt') else None
         criteria = {'perceptual_opt': self.cri_perceptual, 'pixel_opt': self.cri_pix, 'lpips_opt': lpips}
@@ -93,7 +103,7 @@ class Blur2BlurModel(Schedules, RestorationValidation, SRGANModel):
         if not self.content_losses:
             raise UserError(f'train: no content loss; set at least one of {", ".join(criteria)}')
         for criterion in self.content_losses.values():
-            criterion.to(memory_format=self._memory_format)
+            self._in_computing_type(criterion.to(memory_format=self._memory_format))
 
     def _start_as_identity(self) -> None:
         net_g = self.get_bare_model(self.net_g)
@@ -130,59 +140,96 @@ class Blur2BlurModel(Schedules, RestorationValidation, SRGANModel):
         with self._autocast():
             return as_scales(self.net_g(picture))
 
-    def _judge(self, pictures: list[Tensor]) -> list[Tensor]:
+    def _judge(self, net_d: nn.Module, pictures: Sequence[Tensor]) -> list[Tensor]:
         with self._autocast():
-            return [self.net_d(picture).float() for picture in pictures]
+            return as_scales([net_d(picture) for picture in pictures])
+
+    def _judge_both(self, reals: Sequence[Tensor], fakes: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """D's scores of the known pictures and of G's, at every scale."""
+        if not self._d_judges_each_alone:
+            return self._judge(self.net_d, reals), self._judge(self.net_d, fakes)
+        scores = self._judge(self.net_d, [torch.cat(pair) for pair in zip(reals, fakes, strict=True)])
+        halves = [score.chunk(2) for score in scores]
+        return [real for real, _ in halves], [fake for _, fake in halves]
+
+    @cached_property
+    def _d_judges_each_alone(self) -> bool:
+        """Whether D's score of a picture hangs on that picture alone, so that known ones and G's may share a batch."""
+        return not any(isinstance(module, _BatchNorm) for module in self.net_d.modules())
 
     def _gan_loss(self, scores: list[Tensor], target_is_real: bool, is_disc: bool) -> Tensor:
         return torch.stack([self.cri_gan(score, target_is_real, is_disc=is_disc) for score in scores]).mean()
 
     def _draw_alpha(self, count: int) -> Tensor:
         """Where between real and fake each sample's penalty is taken, [count, 1, 1, 1] in [0, 1)."""
-        return torch.rand(count, 1, 1, 1, generator=self.generator).to(self.device)
+        return torch.rand(count, 1, 1, 1, generator=self.generator).to(self.device, non_blocking=True)
 
     def optimize_parameters(self, current_iter: int) -> None:
-        """One step of D and, when its turn has come, of G."""
+        """One step of D and, when its turn has come, of G, on the batch in ``accum_iter`` parts."""
         train_g = current_iter % self.net_d_iters == 0 and current_iter > self.net_d_init_iters
-        with torch.set_grad_enabled(train_g):
-            outputs = self._translate(self.lq)
-        losses: OrderedDict[str, Tensor] = OrderedDict()
-        self._step_d(outputs, losses)
+        losses = MeanLosses(self.accum_iter)
+        # One part keeps G's graph for G's half. Of several, none is kept, and G runs once more.
+        keep_graph = train_g and self.accum_iter == 1
+        outputs, states = self._step_d(losses, keep_graph)
         if train_g:
-            self._step_g(outputs, losses)
+            self._step_g(losses, outputs if keep_graph else None, states)
             if self.ema_decay > 0:
                 self.model_ema(decay=self.ema_decay)
-        self.log_dict = self.reduce_loss_dict(losses)
+        self.scaler.update()
+        self._keep_losses(losses.means)
 
-    def _step_d(self, outputs: list[Tensor], losses: OrderedDict[str, Tensor]) -> None:
+    def _step_d(self, losses: MeanLosses, keep_graph: bool) -> tuple[list[Tensor], list[RandomState]]:
+        """Gives G's outputs for the last part, and where the random numbers stood before each."""
         self.net_d.requires_grad_(True)
         self.optimizer_d.zero_grad(set_to_none=True)
-        fakes = [output.detach() for output in outputs]
-        real_scores, fake_scores = self._judge(resized_like(self.known, fakes)), self._judge(fakes)
-        losses['l_d_real'] = self._gan_loss(real_scores, True, is_disc=True)
-        losses['l_d_fake'] = self._gan_loss(fake_scores, False, is_disc=True)
-        losses['out_d_real'] = torch.stack([score.detach().mean() for score in real_scores]).mean()
-        losses['out_d_fake'] = torch.stack([score.detach().mean() for score in fake_scores]).mean()
-        total = (losses['l_d_real'] + losses['l_d_fake']) / 2
-        if self.gp_weight > 0:
-            penalty = gradient_penalty(self.net_d, self.known, fakes[-1], self._draw_alpha(len(self.known)))
-            losses['l_d_gp'] = self.gp_weight * penalty
-            total = total + losses['l_d_gp']
-        total.backward()
-        self.optimizer_d.step()
+        states: list[RandomState] = []
+        alphas = self._draw_alpha(len(self.known)) if self.gp_weight > 0 else torch.zeros(len(self.known))
+        batch = zip(*(part.chunk(self.accum_iter) for part in (self.lq, self.known, alphas)), strict=True)
+        for lq, known, alpha in batch:
+            states.append(RandomState.of(self.device))
+            with torch.set_grad_enabled(keep_graph):
+                outputs = self._translate(lq)
+            with self._accumulating(self.net_d, more_to_come=len(states) < self.accum_iter):
+                total = self._d_loss(losses, known, [output.detach() for output in outputs], alpha)
+                self.scaler.scale(total / self.accum_iter).backward()
+        self.scaler.step(self.optimizer_d)
+        return outputs, states
 
-    def _step_g(self, outputs: list[Tensor], losses: OrderedDict[str, Tensor]) -> None:
+    def _d_loss(self, losses: MeanLosses, known: Tensor, fakes: list[Tensor], alpha: Tensor) -> Tensor:
+        real_scores, fake_scores = self._judge_both(resized_like(known, fakes), fakes)
+        real = losses.add('l_d_real', self._gan_loss(real_scores, True, is_disc=True))
+        fake = losses.add('l_d_fake', self._gan_loss(fake_scores, False, is_disc=True))
+        losses.add('out_d_real', torch.stack([score.mean() for score in real_scores]).mean())
+        losses.add('out_d_fake', torch.stack([score.mean() for score in fake_scores]).mean())
+        total = (real + fake) / 2
+        if self.gp_weight > 0:
+            penalty = gradient_penalty(self._plain(self.net_d), known, fakes[-1], alpha)
+            total = total + losses.add('l_d_gp', self.gp_weight * penalty)
+        return total
+
+    def _step_g(self, losses: MeanLosses, outputs: list[Tensor] | None, states: list[RandomState]) -> None:
+        """With G's outputs for the whole batch and their graph; without, they are made again, part by part."""
         self.net_d.requires_grad_(False)
         self.optimizer_g.zero_grad(set_to_none=True)
-        losses['l_g_gan'] = self._gan_loss(self._judge(outputs), True, is_disc=False)
-        total = losses['l_g_gan']
-        targets = resized_like(self.lq, outputs)
+        for place, (lq, state) in enumerate(zip(self.lq.chunk(self.accum_iter), states, strict=True)):
+            with self._accumulating(self.net_g, more_to_come=place + 1 < self.accum_iter):
+                if outputs is None:
+                    with state.again():
+                        made = self._translate(lq)
+                else:
+                    made = outputs
+                self.scaler.scale(self._g_loss(losses, lq, made) / self.accum_iter).backward()
+        self.scaler.step(self.optimizer_g)
+
+    def _g_loss(self, losses: MeanLosses, lq: Tensor, outputs: list[Tensor]) -> Tensor:
+        scores = self._judge(self.get_bare_model(self.net_d), outputs)
+        total = losses.add('l_g_gan', self._gan_loss(scores, True, is_disc=False))
+        targets = resized_like(lq, outputs)
         for name, criterion in self.content_losses.items():
             with self._autocast():
-                losses[name] = summed_loss(criterion, outputs, targets)
-            total = total + losses[name]
-        total.backward()
-        self.optimizer_g.step()
+                loss = summed_loss(criterion, outputs, targets)
+            total = total + losses.add(name, loss)
+        return total
 
     # ------------------------------------------------------------------------------------------------ validation
 
@@ -196,7 +243,7 @@ class Blur2BlurModel(Schedules, RestorationValidation, SRGANModel):
         results = []
         if translate:
             net_g = self.net_g_ema if hasattr(self, 'net_g_ema') else self.net_g
-            picture = as_scales(net_g(picture))[-1]
+            picture = as_scales(self._plain(net_g)(picture))[-1]
             results.append(picture)
         if self.net_deblur is not None:
             results.append(as_scales(self.net_deblur(picture))[-1])
@@ -218,33 +265,29 @@ class Blur2BlurModel(Schedules, RestorationValidation, SRGANModel):
         """Deblurs ``lq`` without translating it: sets ``direct``, ``None`` without a deblurrer."""
         self.direct = self._run(self.lq, translate=False)[0] if self.net_deblur is not None else None
 
-    def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
-        """Scores every picture of a set: restored, blurry, direct, gain; saves and logs what the options ask for."""
-        dataset_name = dataloader.dataset.opt['name']
-        current_iter = self._last_trained(current_iter)
-        scored: list[ScoredPicture] = []
-        for index, name, files, gt in self._restored_ones(dataloader):
-            place = (dataset_name, index)
-            # The deblurrer is frozen: x and what it makes of x itself are the same at every validation.
-            first_time = place not in self._baseline_scores
-            shown = tb_logger is not None and index < self.val_settings.tb_pictures
-            if first_time or shown:
-                self.test_direct()
-            pictures = self._pictures(gt)
-            sharp = pictures.get('gt')
-            if first_time:
-                baselines = {BLURRY: pictures['lq'], DIRECT: pictures.get('direct')}
-                self._baseline_scores[place] = {
-                    kind: self.scores.of(picture, sharp) for kind, picture in baselines.items() if picture is not None
-                }
-            values = self.scores.beside(self.scores.of(pictures['restored'], sharp), self._baseline_scores[place])
-            if save_img:
-                files |= self._save_pictures(pictures, dataset_name, name, current_iter, with_direct=first_time)
-            scored.append(ScoredPicture(name, values, files))
-            if shown:
-                self._show(tb_logger, f'{dataset_name}/{name}', pictures, current_iter)
-            self.direct = None
-        self._record(dataset_name, scored, current_iter, tb_logger)
+    def _validate(
+        self, place: int, data: Mapping[str, Any], validation: Validation
+    ) -> tuple[ScoredPicture, Pictures | None]:
+        """Restored, blurry, direct and gain."""
+        name, files, gt = self._restored(data, validation)
+        # The deblurrer is frozen: x and what it makes of x itself are the same at every validation.
+        first_time = (validation.name, place) not in self._baseline_scores
+        shown = self._shows(place, validation)
+        if first_time or shown:
+            self.test_direct()
+        pictures = self._pictures(gt)
+        sharp = pictures.get('gt')
+        if first_time:
+            baselines = {BLURRY: pictures['lq'], DIRECT: pictures.get('direct')}
+            self._baseline_scores[validation.name, place] = {
+                kind: self.scores.of(picture, sharp) for kind, picture in baselines.items() if picture is not None
+            }
+        restored = self.scores.of(pictures['restored'], sharp)
+        values = self.scores.beside(restored, self._baseline_scores[validation.name, place])
+        if validation.saves:
+            files |= self._save_pictures(pictures, validation.name, name, validation.iteration, with_direct=first_time)
+        self.direct = None
+        return ScoredPicture(name, values, files), pictures if shown else None
 
     def _pictures(self, gt: Tensor | None) -> dict[str, Any]:
         """What there is of lq, direct, translated, restored and gt."""

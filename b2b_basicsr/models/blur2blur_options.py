@@ -31,6 +31,7 @@ class TrainOptions(BaseTrainOptions):
     net_d_iters: Annotated[Whole, Field(gt=0)] = 1
     net_d_init_iters: Count = 0
     identity_start: Flag = False
+    accum_iter: Annotated[Whole, Field(gt=0)] = 1
 
     @model_validator(mode='after')
     def _whole(self) -> Self:

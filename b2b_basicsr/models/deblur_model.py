@@ -17,18 +17,21 @@ from b2b_basicsr.losses.vgg_weights import vgg_weights
 from b2b_basicsr.models.deblur_options import DeblurTrainOptions
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.mixup import mixed
+from b2b_basicsr.models.moving_average import MovingAverage
+from b2b_basicsr.models.optimizers import Optimizers
 from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
 from b2b_basicsr.models.progressive_patches import cut_to_stage, stage_at
 from b2b_basicsr.models.restoration_validation import RestorationValidation
+from b2b_basicsr.models.shared_validation import Pictures, Validation
+from b2b_basicsr.models.training_log import TrainingLog
 from b2b_basicsr.records.picture_scores import ScoredPicture
 from b2b_basicsr.records.score_names import BLURRY, Comparison
 
 COMPARISON = Comparison((BLURRY,), gain_over=BLURRY)
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {'Adam': torch.optim.Adam, 'AdamW': torch.optim.AdamW}
 
 
 @MODEL_REGISTRY.register()
-class DeblurModel(Schedules, RestorationValidation, SRModel):
+class DeblurModel(Optimizers, Schedules, MovingAverage, TrainingLog, RestorationValidation, SRModel):
     """Trains a deblurring network on pairs: what BasicSR's ``SRModel`` does, and what the published ones need.
 
     AdamW; gradients clipped by their norm (``max_grad_norm``); patches that grow and batches that shrink
@@ -74,16 +77,6 @@ class DeblurModel(Schedules, RestorationValidation, SRModel):
             )
             first += stage.iterations
 
-    def get_optimizer(self, optim_type: str, params: Any, lr: float, **kwargs: Any) -> torch.optim.Optimizer:
-        """One of :data:`OPTIMIZERS`.
-
-        Raises:
-            UserError: if it is another.
-        """
-        if optim_type not in OPTIMIZERS:
-            raise UserError(f'train:optim_g:type: {optim_type!r}; DeblurModel knows {", ".join(OPTIMIZERS)}')
-        return OPTIMIZERS[optim_type](params, lr=lr, **kwargs)  # type: ignore[call-arg]
-
     def feed_data(self, data: Mapping[str, Any]) -> None:
         """Takes a batch: ``lq`` blurry and, but for a test without ground truth, ``gt`` sharp, [n, 3, h, w] in [0, 1].
 
@@ -118,20 +111,22 @@ class DeblurModel(Schedules, RestorationValidation, SRModel):
                 (name, summed_loss(criterion, outputs, targets)) for name, criterion in self.losses.items()
             )
         self.output = outputs[-1].detach()
-        torch.stack(list(losses.values())).sum().backward()
+        self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
         if self.train_settings.max_grad_norm is not None:
+            self.scaler.unscale_(self.optimizer_g)
             parameters = self.optimizer_g.param_groups[0]['params']
             losses['grad_norm'] = nn.utils.clip_grad_norm_(parameters, self.train_settings.max_grad_norm)
-        self.optimizer_g.step()
+        self.scaler.step(self.optimizer_g)
+        self.scaler.update()
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
-        self.log_dict = self.reduce_loss_dict(losses)
+        self._keep_losses(losses)
 
     # ------------------------------------------------------------------------------------------------ validation
 
     def _deblur(self, picture: Tensor) -> tuple[Tensor]:
         net = self.net_g_ema if hasattr(self, 'net_g_ema') else self.net_g
-        return (as_scales(net(picture))[-1],)
+        return (as_scales(self._plain(net)(picture))[-1],)
 
     def test(self) -> None:
         """Deblurs ``lq``, by the EMA where there is one: sets ``output``."""
@@ -139,24 +134,20 @@ class DeblurModel(Schedules, RestorationValidation, SRModel):
         (self.output,) = self._whole_or_tiled(self._deblur, self.lq)
         self.net_g.train(self.is_train)
 
-    def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
-        """Scores every picture of a set: deblurred, blurry and gain; saves and logs what the options ask for."""
-        dataset_name = dataloader.dataset.opt['name']
-        current_iter = self._last_trained(current_iter)
-        scored: list[ScoredPicture] = []
-        for index, name, files, gt in self._restored_ones(dataloader):
-            pictures = self._levels_of({'lq': self.lq, 'restored': self.output, 'gt': gt})
-            sharp, place = pictures.get('gt'), (dataset_name, index)
-            if place not in self._baseline_scores:
-                self._baseline_scores[place] = {BLURRY: self.scores.of(pictures['lq'], sharp)}
-            values = self.scores.beside(self.scores.of(pictures['restored'], sharp), self._baseline_scores[place])
-            if save_img:
-                files['restored'] = self._saved_as(dataset_name, name, current_iter)
-                imwrite(pictures['restored'], str(files['restored']))
-            scored.append(ScoredPicture(name, values, files))
-            if tb_logger is not None and index < self.val_settings.tb_pictures:
-                self._show(tb_logger, f'{dataset_name}/{name}', pictures, current_iter)
-        self._record(dataset_name, scored, current_iter, tb_logger)
+    def _validate(
+        self, place: int, data: Mapping[str, Any], validation: Validation
+    ) -> tuple[ScoredPicture, Pictures | None]:
+        """Deblurred, blurry and gain."""
+        name, files, gt = self._restored(data, validation)
+        pictures = self._levels_of({'lq': self.lq, 'restored': self.output, 'gt': gt})
+        sharp, baselines = pictures.get('gt'), (validation.name, place)
+        if baselines not in self._baseline_scores:
+            self._baseline_scores[baselines] = {BLURRY: self.scores.of(pictures['lq'], sharp)}
+        values = self.scores.beside(self.scores.of(pictures['restored'], sharp), self._baseline_scores[baselines])
+        if validation.saves:
+            files['restored'] = self._saved_as(validation.name, name, validation.iteration)
+            imwrite(pictures['restored'], str(files['restored']))
+        return ScoredPicture(name, values, files), pictures if self._shows(place, validation) else None
 
     def get_current_visuals(self) -> OrderedDict[str, Tensor]:
         """``lq`` and ``result`` (deblurred) of the last picture, on the CPU."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,20 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import imwrite, tensor2img
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
-from tqdm import tqdm
 
 from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.code_divergence import code_divergence
 from b2b_basicsr.models.centre_crop import centre_crop
 from b2b_basicsr.models.lr_scheduler import Schedules
-from b2b_basicsr.models.picture_names import PictureNames
+from b2b_basicsr.models.moving_average import MovingAverage
+from b2b_basicsr.models.optimizers import Optimizers
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
+from b2b_basicsr.models.shared_validation import Pictures, SharedValidation, Validation
 from b2b_basicsr.models.strip_picture import strip_picture
+from b2b_basicsr.models.training_log import TrainingLog
 from b2b_basicsr.models.val_options import ValOptions
-from b2b_basicsr.models.validation_record import ValidationRecord
 from b2b_basicsr.records.picture_scores import ScoredPicture
 from b2b_basicsr.records.score_names import NO_BLUR, Comparison
 
@@ -34,7 +35,7 @@ _STRIP_SIDE = 256
 
 
 @MODEL_REGISTRY.register()
-class KernelWizardModel(Placement, Schedules, ValidationRecord, SRModel):
+class KernelWizardModel(Placement, Optimizers, Schedules, MovingAverage, TrainingLog, SharedValidation, SRModel):
     """Trains ``KernelWizard`` on pairs of a known blur. Tran et al., CVPR 2021; Blur2Blur's network K.
 
     A batch is any of BasicSR's paired sets: ``lq`` the blurry picture, ``gt`` its sharp twin. The code of the pair and
@@ -80,17 +81,18 @@ class KernelWizardModel(Placement, Schedules, ValidationRecord, SRModel):
         """One step."""
         self.optimizer_g.zero_grad(set_to_none=True)
         with self._autocast():
-            self.output, mean, sigma = self._wizard(self.net_g).reblur(self.gt, self.lq, self.generator)
+            self.output, mean, sigma = self.net_g(self.gt, self.lq, generator=self.generator)
         losses: OrderedDict[str, Tensor] = OrderedDict()
         losses['l_pix'] = total = self.cri_pix(self.output.float(), self.lq)
         if self.kl_weight > 0:
             losses['l_kl'] = self.kl_weight * code_divergence(mean.float(), sigma.float())
             total = total + losses['l_kl']
-        total.backward()
-        self.optimizer_g.step()
+        self.scaler.scale(total).backward()
+        self.scaler.step(self.optimizer_g)
+        self.scaler.update()
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
-        self.log_dict = self.reduce_loss_dict(losses)
+        self._keep_losses(losses)
 
     def _wizard(self, net: Any) -> KernelWizard:
         bare = self.get_bare_model(net)
@@ -115,41 +117,33 @@ class KernelWizardModel(Placement, Schedules, ValidationRecord, SRModel):
         net = self._wizard(self.net_g_ema if hasattr(self, 'net_g_ema') else self.net_g)
         return net.eval()
 
-    def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
-        """Scores every pair of a set, and writes the picture of some of them."""
-        dataset = dataloader.dataset
-        dataset_name = dataset.opt['name']
-        current_iter = self._last_trained(current_iter)
-        scored: list[ScoredPicture] = []
-        names = PictureNames(dataset.opt['dataroot_lq'])
-        rows: list[dict[str, Any]] = []
+    def _validate(
+        self, place: int, data: Mapping[str, Any], validation: Validation
+    ) -> tuple[ScoredPicture, Pictures | None]:
+        """Re-blurred beside sharp, each against the blurry picture."""
+        dataset = validation.dataset
+        self._feed_cropped(data)
+        self.test()
+        reblurred, sharp, blurry = (self._levels(picture) for picture in (self.output, self.gt, self.lq))
+        baselines = {NO_BLUR: self.scores.of(sharp, blurry)}
+        values = self.scores.beside(self.scores.of(reblurred, blurry), baselines)
+        row = None
         # Spread over the set, and with a picture half a set away: neighbours in a set are frames of one scene.
-        shown = {len(dataset) * row // _STRIP_ROWS for row in range(_STRIP_ROWS)}
-        try:
-            for index, data in enumerate(
-                tqdm(dataloader, unit='image', desc=dataset_name, disable=not self.val_settings.pbar)
-            ):
-                self._feed_cropped(data)
-                self.test()
-                reblurred, sharp, blurry = (self._levels(picture) for picture in (self.output, self.gt, self.lq))
-                baselines = {NO_BLUR: self.scores.of(sharp, blurry)}
-                values = self.scores.beside(self.scores.of(reblurred, blurry), baselines)
-                if index in shown:
-                    other = dataset[(index + (len(dataset) + 1) // 2) % len(dataset)]
-                    rows.append(self._row(other['gt'][None]))
-                name, files = names.of(data['lq_path'][0]), self._given_files(data)
-                if save_img:
-                    folder = Path(self.opt['path']['visualization'], dataset_name, name)
-                    files['reblurred'] = folder / f'{folder.name}_{current_iter}.png'
-                    imwrite(reblurred, str(files['reblurred']))
-                scored.append(ScoredPicture(name, values, files))
-        finally:
-            self.net_g.train(self.is_train)
-        self._record(dataset_name, scored, current_iter, tb_logger)
-        strip = strip_picture(rows)
-        imwrite(strip, str(Path(self.opt['path']['visualization'], dataset_name, f'{dataset_name}_{current_iter}.png')))
+        if place in {len(dataset) * row // _STRIP_ROWS for row in range(_STRIP_ROWS)}:
+            row = self._row(dataset[(place + (len(dataset) + 1) // 2) % len(dataset)]['gt'][None])
+        name, files = self._name_of(data, validation), self._given_files(data)
+        if validation.saves:
+            folder = Path(self.opt['path']['visualization'], validation.name, name)
+            files['reblurred'] = folder / f'{folder.name}_{validation.iteration}.png'
+            imwrite(reblurred, str(files['reblurred']))
+        return ScoredPicture(name, values, files), row
+
+    def _present(self, shown: Sequence[tuple[str, Pictures]], validation: Validation, tb_logger: Any) -> None:
+        """One picture of a row for each pair."""
+        strip, name = strip_picture([row for _, row in shown]), validation.name
+        imwrite(strip, str(Path(self.opt['path']['visualization'], name, f'{name}_{validation.iteration}.png')))
         if tb_logger:
-            tb_logger.add_image(dataset_name, strip[..., ::-1].copy(), current_iter, dataformats='HWC')
+            tb_logger.add_image(name, strip[..., ::-1].copy(), validation.iteration, dataformats='HWC')
 
     def _feed_cropped(self, data: Mapping[str, Any]) -> None:
         self.feed_data(data)

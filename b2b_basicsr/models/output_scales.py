@@ -10,8 +10,15 @@ from torch.nn import functional as F
 
 
 def as_scales(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """A network's outputs [n, c, h, w] from the smallest to the full size, in float32; the last is the result."""
-    return [output.float() for output in ([outputs] if isinstance(outputs, Tensor) else outputs)]
+    """A network's outputs [n, c, h, w] from the smallest to the full size; the last is the result.
+
+    In float32, where the network computes in less.
+    """
+    return [_in_full_precision(output) for output in ([outputs] if isinstance(outputs, Tensor) else outputs)]
+
+
+def _in_full_precision(value: Tensor) -> Tensor:
+    return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
 def resized_like(picture: Tensor, outputs: Sequence[Tensor]) -> list[Tensor]:
@@ -40,4 +47,4 @@ def summed_loss(criterion: nn.Module, outputs: Sequence[Tensor], targets: Sequen
     """
     values = [criterion(output, target) for output, target in zip(outputs, targets, strict=True)]
     terms = [term for value in values for term in (value if isinstance(value, tuple) else (value,)) if term is not None]
-    return torch.stack([term.float() for term in terms]).sum()
+    return torch.stack([_in_full_precision(term) for term in terms]).sum()

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from basicsr.utils import tensor2img
 from torch import Tensor
-from tqdm import tqdm
 
 from b2b_basicsr.models.centre_crop import centre_crop
-from b2b_basicsr.models.picture_names import PictureNames
 from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
+from b2b_basicsr.models.shared_validation import Pictures, SharedValidation, Validation
 from b2b_basicsr.models.val_options import RestorationValOptions
-from b2b_basicsr.models.validation_record import ValidationRecord
 from b2b_basicsr.records.score_names import Comparison
 from b2b_basicsr.tiling import apply_tiled
 
 
-class RestorationValidation(Placement, ValidationRecord):
+class RestorationValidation(Placement, SharedValidation):
     """Mixin of BasicSR's models: pictures one by one, cropped and tiled as ``val`` says; their names and files."""
 
     val_settings: RestorationValOptions
@@ -30,7 +28,6 @@ class RestorationValidation(Placement, ValidationRecord):
     def _init_restoration(self, comparison: Comparison) -> None:
         settings = RestorationValOptions.from_options('val', self.opt['val'])
         self._init_record(settings, Scores(self.opt['val'].get('metrics') or {}, comparison))
-        self._picture_names: dict[str, PictureNames] = {}
         # By set and place in it: they are the same at every validation.
         self._baseline_scores: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
 
@@ -44,15 +41,15 @@ class RestorationValidation(Placement, ValidationRecord):
             self.lq, gt = centre_crop(self.lq, crop), None if gt is None else centre_crop(gt, crop)
         return gt
 
-    def _restored_ones(self, dataloader: Any) -> Iterator[tuple[int, str, dict[str, Path], Tensor | None]]:
-        """Takes and restores the pictures of a set one by one: place, name, files that were given, ground truth."""
-        dataset = dataloader.dataset
-        names = self._picture_names.setdefault(dataset.opt['name'], PictureNames(dataset.opt['dataroot_lq']))
-        bar = tqdm(dataloader, unit='image', desc=dataset.opt['name'], disable=not self.val_settings.pbar)
-        for index, data in enumerate(bar):
-            gt = self._feed_validation(data)
-            self.test()
-            yield index, names.of(data['lq_path'][0]), self._given_files(data), gt
+    def _restored(self, data: Mapping[str, Any], validation: Validation) -> tuple[str, dict[str, Path], Tensor | None]:
+        """Takes and restores one picture of a set: its name, the files that were given, the ground truth."""
+        gt = self._feed_validation(data)
+        self.test()
+        return self._name_of(data, validation), self._given_files(data), gt
+
+    def _shows(self, place: int, validation: Validation) -> bool:
+        """Whether TensorBoard is to show the picture at a place of the set."""
+        return validation.shows and place < self.val_settings.tb_pictures
 
     def _whole_or_tiled(self, restore: Callable[[Tensor], tuple[Tensor, ...]], picture: Tensor) -> tuple[Tensor, ...]:
         """What ``restore`` makes of a picture, on tiles where ``val: tile`` says so; without gradients."""
@@ -82,8 +79,9 @@ class RestorationValidation(Placement, ValidationRecord):
         iteration = f'_{current_iter}' if current_iter != '' else ''
         return folder / name / f'{Path(name).name}{iteration}{kind}.png'
 
-    @staticmethod
-    def _show(tb_logger: Any, title: str, pictures: Mapping[str, Any], current_iter: int | str) -> None:
+    def _present(self, shown: Sequence[tuple[str, Pictures]], validation: Validation, tb_logger: Any) -> None:
         """Pictures side by side in TensorBoard, under their names."""
-        strip = torch.cat([torch.from_numpy(picture[..., ::-1].copy()) for picture in pictures.values()], dim=1)
-        tb_logger.add_image(f'{title} ({" | ".join(pictures)})', strip, current_iter, dataformats='HWC')
+        for name, pictures in shown:
+            strip = torch.cat([torch.from_numpy(picture[..., ::-1].copy()) for picture in pictures.values()], dim=1)
+            title = f'{validation.name}/{name} ({" | ".join(pictures)})'
+            tb_logger.add_image(title, strip, validation.iteration, dataformats='HWC')

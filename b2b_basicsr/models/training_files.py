@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from basicsr.models.base_model import BaseModel
+from basicsr.utils import get_root_logger
 from basicsr.utils.dist_util import master_only
 from torch import nn
 
 from b2b_basicsr.models.checkpoint import load_weights, write_whole
+from b2b_basicsr.processes import gathered_by_first, this_process
 
 
 def _as_plain(value: Any) -> Any:
@@ -26,12 +29,13 @@ def _as_plain(value: Any) -> Any:
 class TrainingFiles(BaseModel):
     """Mixin of BasicSR's models: weights are read safely and checked, checkpoints and states are written whole.
 
-    Expects ``net_g`` and, with EMA, ``net_g_ema``, as BasicSR's ``SRModel`` has them, and ``generator``.
+    Expects ``net_g`` and, with EMA, ``net_g_ema``, as BasicSR's ``SRModel`` has them, ``generator`` and ``scaler``.
     """
 
     net_g: nn.Module
     net_g_ema: nn.Module
     generator: torch.Generator
+    scaler: torch.amp.GradScaler
     best_metric_results: dict[str, dict[str, dict[str, Any]]]
 
     def load_network(
@@ -82,22 +86,42 @@ class TrainingFiles(BaseModel):
         content['network'] = _as_plain(self.opt[net_label.replace('net_', 'network_')])
         write_whole(content, Path(self.opt['path']['models'], f'{net_label}_{label}.pth'))
 
-    @master_only
     def save_training_state(self, epoch: int, current_iter: int) -> None:
-        """BasicSR's state, and what ours adds: the model's generator and the best values so far."""
+        """BasicSR's state, and what ours adds: the generators of all processes and the best values so far."""
         if current_iter == -1:
+            return
+        generators = gathered_by_first(self.generator.get_state())
+        if generators is None:  # the first process writes
             return
         state = {
             'epoch': epoch,
             'iter': current_iter,
             'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
             'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
-            'generator': self.generator.get_state(),
+            'generators': generators,
+            'scaler': self.scaler.state_dict(),
             'best_metric_results': getattr(self, 'best_metric_results', {}),
         }
         write_whole(state, Path(self.opt['path']['training_states'], f'{current_iter}.state'))
 
     def resume_training(self, resume_state: Mapping[str, Any]) -> None:
-        """Optimisers and schedulers by BasicSR, and the model's generator."""
+        """Optimisers and schedulers by BasicSR, the model's generator, and the scaler of ``amp: fp16``."""
         super().resume_training(resume_state)
-        self.generator.set_state(resume_state['generator'].cpu())
+        self._resume_generator(resume_state)
+        if self.scaler.is_enabled() and resume_state.get('scaler'):  # empty where it was not in use
+            self.scaler.load_state_dict(dict(resume_state['scaler']))
+
+    def _resume_generator(self, resume_state: Mapping[str, Any]) -> None:
+        """That of this process; of as many processes as saved the state, or anew."""
+        rank, count = this_process()
+        # One generator alone is that of a state from before there were several.
+        generators = resume_state['generators'] if 'generators' in resume_state else [resume_state['generator']]
+        if len(generators) == count:
+            self.generator.set_state(generators[rank].cpu())
+            return
+        get_root_logger().info(
+            f'The state is of {len(generators)} processes, and resumed by {count}: the random numbers of the model '
+            'start anew, from manual_seed and the iteration.'
+        )
+        seeds = np.random.SeedSequence([int(self.opt.get('manual_seed') or 0), int(resume_state['iter']), rank])
+        self.generator.manual_seed(int(seeds.generate_state(1)[0]))

@@ -66,9 +66,9 @@ class BaseTrainOptions(OptionSection):
     scheduler: SchedulerOptions
     total_iter: Annotated[Whole, Field(gt=0)]
     warmup_iter: Whole = -1
-    amp: Literal['bf16'] | None = None
+    amp: Literal['bf16', 'fp16'] | None = None
     channels_last: Flag = False
-    compile: Literal[False] = False
+    compile: Flag = False
 
 
 class BasePathOptions(OptionSection):

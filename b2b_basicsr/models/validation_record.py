@@ -12,6 +12,7 @@ from basicsr.utils import get_root_logger
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.training_files import TrainingFiles
 from b2b_basicsr.models.val_options import ValOptions
+from b2b_basicsr.processes import this_process
 from b2b_basicsr.records.picture_scores import ScoredPicture, write_picture_scores
 from b2b_basicsr.records.validation_history import ValidationHistory
 
@@ -48,9 +49,14 @@ class ValidationRecord(TrainingFiles):
     def _record(
         self, dataset_name: str, pictures: Sequence[ScoredPicture], current_iter: int | str, tb_logger: Any
     ) -> None:
-        """Takes every picture: writes the table, logs the means, keeps the best, and saves the best network."""
+        """Takes every picture: writes the table, logs the means, keeps the best, and saves the best network.
+
+        All processes of a training call it with the same pictures; the first alone writes.
+        """
+        writes = this_process()[0] == 0
         table = self._table_of_pictures(dataset_name, current_iter)
-        write_picture_scores(table, pictures)
+        if writes:
+            write_picture_scores(table, pictures)
         if not self.is_train:
             get_root_logger().info(f'{dataset_name}: {len(pictures)} pictures, each with its scores in {table}')
         found: dict[str, list[float]] = {}
@@ -62,7 +68,7 @@ class ValidationRecord(TrainingFiles):
             get_root_logger().info(f'{dataset_name}: without ground truth no {", ".join(left_out)}')
         if not self.metric_results:
             return
-        if self.is_train and isinstance(current_iter, int):
+        if writes and self.is_train and isinstance(current_iter, int):
             self._history().add(dataset_name, current_iter, self.metric_results)
         improved = self._improved(dataset_name, current_iter, self.metric_results)
         choice = self._best_choice() if self.is_train else None

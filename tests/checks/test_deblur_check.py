@@ -71,7 +71,7 @@ def test_a_whole_file_passes(
             {'network_g': {'type': 'MSRResNet', 'num_feat': 4, 'num_block': 1}},
             'network_g: MSRResNet makes .*; a deblurrer keeps the size',
         ),
-        ({'train__optim_g__type': 'SGD'}, "train:optim_g:type: 'SGD'; DeblurModel knows Adam, AdamW"),
+        ({'train__optim_g__type': 'SGD'}, "train:optim_g:type: 'SGD' is unknown; known are Adam, AdamW"),
         ({'train__optim_g__weight_decay': '1e-3'}, "train:optim_g:weight_decay: '1e-3'.*YAML reads 1e-4 as text"),
         ({'train__optim_g__betass': [0.9, 0.9]}, 'train:optim_g: AdamW: .*betass'),
         ({'train__optim_d': {'type': 'Adam', 'lr': 1e-4}}, 'train:optim_d: unknown key; did you mean optim_g'),

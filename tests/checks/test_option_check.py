@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from b2b_basicsr.archs import PatchGANDiscriminator
+from b2b_basicsr.checks import training_check
 from tests.checks.conftest import changed, parse
 
 Options = dict[str, Any]
@@ -87,9 +88,13 @@ WRONG: list[tuple[Options, str]] = [
     ({'train__gan_opt__gan_type': 'hinges'}, 'train:gan_opt: GANLoss: .*hinges'),
     ({'train__scheduler__start': 9}, r'scheduler:start \(9\) is not before total_iter \(5\)'),
     ({'train__scheduler': {'type': 'LinearDecay'}}, "train:scheduler:type: 'LinearDecay' is unknown"),
-    ({'train__optim_g__type': 'AdamW'}, "train:optim_g:type: 'AdamW'; BasicSR knows Adam"),
+    ({'train__optim_g__type': 'SGD'}, "train:optim_g:type: 'SGD' is unknown; known are Adam, AdamW"),
     ({'train__emma_decay': 0.9}, r'train:emma_decay: unknown key; did you mean ema_decay\?'),
     ({'train__amp': 'fp8'}, "train:amp: 'fp8'"),
+    (
+        {'train__accum_iter': 2, 'datasets__train__batch_size_per_gpu': 3},
+        'train:accum_iter: 2 does not divide batch_size_per_gpu, 3',
+    ),
     (
         {
             'train__perceptual_opt': {'type': 'PerceptualLoss', 'layer_weights': {'conv5_4': 1}},
@@ -200,7 +205,9 @@ def test_auto_is_one_gpu_of_several(
         return
     with pytest.raises(SystemExit):
         parse(path, tmp_path)
-    assert 'num_gpu: 2 in one process would be DataParallel' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'num_gpu: 2 in one process would be DataParallel' in said
+    assert 'torchrun --nproc_per_node 2 basicsr/train.py -opt FILE --launcher pytorch' in said
 
 
 def test_validation_sets_need_names_of_their_own(
@@ -354,3 +361,11 @@ def test_network_k_beside_another_source_of_k_needs_no_weights(
     options['network_k'] = {'type': 'KernelWizard'}
     options['path']['pretrain_network_k'] = 'not_there.pth'
     assert parse(write(options), tmp_path)['is_train']
+
+
+def test_nothing_to_compile_with(
+    options: Options, told: Callable[[Options], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_check, 'missing_for_compile', lambda device_type: f'compiler for {device_type}')
+    line = told(changed(options, train__compile=True))
+    assert 'train:compile: torch.compile finds no compiler for cpu; install it, or' in line

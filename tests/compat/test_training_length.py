@@ -144,11 +144,21 @@ def test_a_set_smaller_than_a_batch_is_passed_over_several_times() -> None:
     assert [len(batch) for batch in loader] == [8]
 
 
-def test_several_processes_have_a_batch_each() -> None:
-    opt = options(4, total_iter=4)
-    opt['world_size'] = 3
-    loader, *_ = create(opt, Numbers(5))
-    assert len(loader) == 1
+@pytest.mark.parametrize('processes', [2, 3, 8])
+@pytest.mark.parametrize('size', [1, 5, 12])
+@pytest.mark.parametrize('batch_size', [1, 2, 4])
+def test_several_processes_reach_the_total_together(size: int, batch_size: int, processes: int) -> None:
+    """From the start, and resumed from a state of one process, whose epochs were longer."""
+    for epoch, iteration in ((0, 0), (2, 14)):
+        training_length._start.epoch, training_length._start.iteration = epoch, iteration
+        lengths = set()
+        for rank in range(processes):
+            opt = options(batch_size, total_iter=23)
+            opt |= {'world_size': processes, 'rank': rank, 'dist': True}
+            loader, _, _, last_epoch, total_iter = create(opt, Numbers(size))
+            lengths.add((len(loader), last_epoch))
+        assert len(lengths) == 1, 'a process that ends early would leave the others waiting'
+        assert iterations_of_basicsr(epoch, last_epoch, len(loader), iteration, total_iter) == 23
 
 
 @pytest.mark.parametrize(('size', 'batches'), [(6, 3), (1, 1)])

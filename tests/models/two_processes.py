@@ -1,0 +1,169 @@
+"""What two processes do together, each run by ``torch.multiprocessing``: it writes what it found, for the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from basicsr.data import build_dataloader, build_dataset
+from basicsr.models import build_model
+from basicsr.utils.options import parse_options
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from b2b_basicsr.errors import ToldElsewhereError, UserError
+
+Options = dict[str, Any]
+COUNT = 2
+
+
+def run(rank: int, port: int, folder: Path, gradients: Mapping[str, Options], validated: Options) -> None:
+    """One of the processes.
+
+    Args:
+        rank: its number.
+        port: where the processes meet.
+        folder: where they find ``mistaken.yml``, an option file, and leave ``RANK.pt``.
+        gradients: name -> options of a model whose gradients are wanted.
+        validated: options of a model that validates the sets in ``datasets``.
+    """
+    torch.set_num_threads(1)
+    os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': str(COUNT), 'MASTER_ADDR': '127.0.0.1'}
+    os.environ['MASTER_PORT'] = str(port)
+    found: dict[str, Any] = {'mistake': _mistake(folder)}  # where the processes meet
+    found |= {name: _gradients(opt, rank) for name, opt in gradients.items()}
+    found |= _validations(_of(validated, rank), rank)
+    found |= _resumptions(_of(validated, rank), rank)
+    torch.save(found, folder / f'{rank}.pt')
+    dist.destroy_process_group()
+
+
+def _of(opt: Options, rank: int) -> Options:
+    return {**deepcopy(opt), 'dist': True, 'rank': rank, 'world_size': COUNT}
+
+
+def _mistake(folder: Path) -> tuple[object, str]:
+    """The exit status and standard error of BasicSR's parser."""
+    sys.argv = ['train.py', '-opt', str(folder / 'mistaken.yml'), '--launcher', 'pytorch']
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parse_options(str(folder))
+    except SystemExit as end:
+        return end.code, said.getvalue()
+    return None, said.getvalue()
+
+
+def _gradients(opt: Options, rank: int) -> dict[str, dict[str, Tensor]]:
+    """Of one step in float64 on this process's share of a batch, and of one process's on the whole of it."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        whole = _batch()
+        joined = _step(_joined(opt), whole, skipped=0)
+        share = {name: pictures.chunk(COUNT)[rank] for name, pictures in whole.items()}
+        shared = _step(_of(opt, rank), share, skipped=rank * len(share['lq']))
+        return {'joined': joined, 'shared': shared}
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def _joined(opt: Options) -> Options:
+    opt = deepcopy(opt)
+    opt['train'].pop('accum_iter', None)
+    return opt
+
+
+def _batch() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {name: torch.rand(4, 3, 32, 32, generator=generator) for name in ('lq', 'known', 'gt')}
+
+
+def _step(opt: Options, batch: Mapping[str, Tensor], skipped: int) -> dict[str, Tensor]:
+    """All gradients, and the log, of a step from known weights and random numbers, of which some are others'."""
+    torch.manual_seed(opt['rank'])  # other weights in each process, until they take the first one's
+    model = build_model(deepcopy(opt))
+    # Each sample's own number of the penalty, as in the whole batch.
+    model.generator.manual_seed(0)
+    torch.rand(skipped, generator=model.generator)
+    model.feed_data(batch)
+    model.optimize_parameters(1)
+    nets = {label: model.get_bare_model(getattr(model, label)) for label in ('net_g', 'net_d') if hasattr(model, label)}
+    log = {f'log.{name}': torch.tensor(value) for name, value in model.get_current_log().items()}
+    gradients = {
+        f'{label}.{name}': parameter.grad.clone()
+        for label, net in nets.items()
+        for name, parameter in net.named_parameters()
+        if parameter.grad is not None
+    }
+    return gradients | log
+
+
+def _validations(opt: Options, rank: int) -> dict[str, Any]:
+    model = _validating(opt)
+    found: dict[str, Any] = {}
+    for phase, section in opt['datasets'].items():
+        if phase.startswith('val'):
+            model.validation(build_dataloader(build_dataset(section), section), 1, None, True)
+            found[f'means of {section["name"]}'] = dict(model.metric_results)
+    found['best'] = model.best_metric_results
+    tested = _validating({**opt, 'is_train': False})
+    section = opt['datasets']['val_0']
+    tested.validation(build_dataloader(build_dataset(section), section), 'tested', None, False)
+    found['tested'] = dict(tested.metric_results)
+    found['told'] = _told(lambda: model.validation(build_dataloader(_Broken(section), section), 1, None, False))
+    return found
+
+
+class _Broken(Dataset[Any]):
+    """A set whose second picture cannot be read."""
+
+    def __init__(self, opt: Options) -> None:
+        self.opt = opt
+        self.whole = build_dataset(opt)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 1:
+            raise UserError('picture 1 cannot be read')
+        return self.whole[index]
+
+
+def _validating(opt: Options) -> Any:
+    torch.manual_seed(opt['rank'])
+    model = build_model(deepcopy(opt))
+    model.load_network(model.net_g, opt['path']['weights'])
+    return model
+
+
+def _told(does: Callable[[], None]) -> tuple[str, str]:
+    try:
+        does()
+    except ToldElsewhereError as error:
+        return 'elsewhere', str(error)
+    except UserError as error:
+        return 'here', str(error)
+    return 'nothing', ''
+
+
+def _resumptions(opt: Options, rank: int) -> dict[str, Any]:
+    """What the models' generators draw after a state was saved: left alone, resumed, and resumed by another number."""
+    model = _validating(opt)
+    model.save(0, 1)
+    dist.barrier()
+    state = torch.load(Path(opt['path']['training_states'], '1.state'), weights_only=True)
+    draws = {'draw': torch.rand(3, generator=model.generator)}
+    model.resume_training(state)
+    draws['draw resumed'] = torch.rand(3, generator=model.generator)
+    model.resume_training({**state, 'generators': state['generators'][:1]})
+    draws['draw of another number'] = torch.rand(3, generator=model.generator)
+    return draws
