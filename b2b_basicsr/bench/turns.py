@@ -98,8 +98,10 @@ def run_in_turns(forms: Sequence[Form], rounds: int = 5, warmup: int = 1, progre
     players: list[_Player] = []
     try:
         for form in forms:
-            bar.set_description(f'{form.name}: starting')
             players.append(_Player(form))
+        for player in players:
+            bar.set_description(f'{player.result.name}: starting')
+            player.wait_for_start()
             bar.update()
         for number in range(warmup + rounds):
             for player in players:
@@ -127,6 +129,8 @@ class _Player:
         self._process = context.Process(target=_serve, args=(theirs, self.form), daemon=True)
         self._process.start()
         theirs.close()
+
+    def wait_for_start(self) -> None:
         self._heard()
 
     def take_turn(self, counts: bool) -> None:

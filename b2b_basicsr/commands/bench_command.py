@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import click
 
+from b2b_basicsr.commands.bench_data_command import data
+from b2b_basicsr.commands.bench_restore_command import restore
+from b2b_basicsr.commands.bench_train_command import train
+
 
 @click.group(name='bench')
 def bench() -> None:
@@ -12,3 +16,7 @@ def bench() -> None:
     Each prints tables with ratios, medians and spreads, all of one run on this machine, and with --json all of it again
     as the last line.
     """
+
+
+for _command in (train, data, restore):
+    bench.add_command(_command)

@@ -7,7 +7,9 @@ import sys
 import click
 
 from b2b_basicsr import __version__
+from b2b_basicsr.commands.bench_command import bench
 from b2b_basicsr.commands.demo_command import demo
+from b2b_basicsr.commands.info_command import info
 from b2b_basicsr.commands.options_command import options
 from b2b_basicsr.commands.pipeline_commands import test, train
 from b2b_basicsr.commands.prepare_command import prepare
@@ -22,7 +24,7 @@ def b2b() -> None:
     """Blur2Blur for BasicSR: turns an unknown blur into one that a deblurrer knows."""
 
 
-for _command in (demo, options, prepare, restore, train, test, report):
+for _command in (demo, options, prepare, restore, train, test, report, bench, info):
     b2b.add_command(_command)
 
 

@@ -1,0 +1,1 @@
+"""What ``b2b info`` tells: networks and what they cost, weights, the environment."""
