@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import torch
 import torch.distributed as dist
+from torch import nn
 
 from b2b_basicsr.errors import ToldElsewhereError, UserError
 
@@ -45,7 +47,7 @@ def gathered(value: T) -> list[T]:
 
 
 def gathered_by_first(value: T) -> list[T] | None:
-    """Like :func:`gathered`, for the first process alone; ``None`` for the others, which do not wait for it."""
+    """Like :func:`gathered`, for the first process alone; ``None`` for the others. All must call it."""
     rank, count = this_process()
     if count == 1:
         return [value]
@@ -54,9 +56,24 @@ def gathered_by_first(value: T) -> list[T] | None:
     return values
 
 
+@torch.no_grad()
+def take_from_first(net: nn.Module, parameters: bool = True) -> None:
+    """Gives every process the first one's buffers of a network and, unless they are left out, its parameters."""
+    if this_process()[1] == 1:
+        return
+    for tensor in (*(net.parameters() if parameters else ()), *net.buffers()):
+        sent = tensor.contiguous()  # NCCL takes no others; itself, where it is
+        dist.broadcast(sent, 0)
+        if sent is not tensor:
+            tensor.copy_(sent)
+
+
 @contextmanager
 def failing_together() -> Iterator[None]:
     """A block that every process runs, each its own part of it: all wait at its end, and a mistake in one ends all.
+
+    Nothing within it may wait for other processes (:func:`gathered` and all that ``torch.distributed`` has): one that
+    made a mistake is at the block's end already, and its answer there would be taken for one to the other question.
 
     Raises:
         UserError: if any process raised one; the first of them, to be told by the process of rank 0. The others raise
@@ -69,7 +86,7 @@ def failing_together() -> Iterator[None]:
         if this_process()[1] == 1:
             raise
         failure = error
-    failures = [error for error in gathered(failure) if error is not None]
+    failures = [error for error in gathered(failure) if isinstance(error, UserError)]
     if not failures:
         return
     if this_process()[0] == 0:
@@ -82,7 +99,7 @@ def lost_the_others(error: BaseException) -> bool:
     """Whether an error says no more than that another process has ended: that one says why."""
     if this_process()[1] == 1 or not isinstance(error, RuntimeError):
         return False
-    return isinstance(error, dist.DistBackendError) or 'gloo/transport' in str(error)
+    return isinstance(error, dist.DistError) or 'gloo/transport' in str(error)
 
 
 def _conversation() -> Any:

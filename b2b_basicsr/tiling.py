@@ -182,7 +182,6 @@ def apply_tiled(
     picture: Tensor,
     tile: int,
     overlap: int = DEFAULT_OVERLAP,
-    batch: int = 1,
 ) -> tuple[Tensor, ...]:
     """Applies ``function`` to overlapping tiles and blends what it gives; see :func:`tiled_bands`.
 
@@ -192,14 +191,12 @@ def apply_tiled(
         tile: side of a tile in pixels; counts as the next lower multiple of :data:`ALIGNMENT`. A picture that fits into
             one is given to ``function`` whole.
         overlap: pixels that neighbouring tiles share, or a few more.
-        batch: how many tiles ``function`` is given at once, at most.
 
     Returns:
         What ``function`` would give for the whole picture, up to what it sees beyond a tile's edge.
 
     Raises:
-        ValueError: if ``overlap`` is negative or does not leave :data:`ALIGNMENT` pixels of the tile, or ``batch`` is
-            below 1.
+        ValueError: if ``overlap`` is negative or does not leave :data:`ALIGNMENT` pixels of the tile.
 
     Example:
         >>> picture = torch.rand(1, 3, 50, 70)
@@ -209,6 +206,6 @@ def apply_tiled(
     height, width = picture.shape[-2:]
     if len(tile_starts(height, tile, overlap)) == len(tile_starts(width, tile, overlap)) == 1:
         return function(picture)
-    bands = tiled_bands(function, lambda top, end: picture[..., top:end, :], height, width, tile, overlap, batch)
+    bands = tiled_bands(function, lambda top, end: picture[..., top:end, :], height, width, tile, overlap)
     parts = [results for _, results in bands]
     return tuple(torch.cat(column, dim=-2) for column in zip(*parts, strict=True))

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,8 @@ from pathlib import Path
 _PREFIX = '.b2b_unfinished-'
 """Hidden, so that no run takes it for an input."""
 
-_at_work: set[Path] = set()
-"""Temporary files of this process."""
+_at_work: dict[Path, int] = {}
+"""Temporary files of this process, and the threads that write them."""
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'{_PREFIX}{secrets.token_hex(8)}{path.suffix}')
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
-    _at_work.add(temporary)
+    _at_work[temporary] = threading.get_ident()
     try:
         with _held(descriptor):
             yield temporary
@@ -42,14 +43,19 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         raise
     finally:
-        _at_work.discard(temporary)
+        _at_work.pop(temporary, None)
 
 
-def remove_unfinished() -> None:
-    """Removes the files that threads of this process still write to, which is about to end without them."""
-    for temporary in tuple(_at_work):
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+def remove_unfinished(thread: int) -> None:
+    """Removes the temporary files of a thread that is not waited for any longer.
+
+    Args:
+        thread: its ``ident``; it is still alive.
+    """
+    for temporary, writer in tuple(_at_work.items()):
+        if writer == thread:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -50,7 +50,7 @@ def results(net: Callable[[Tensor], object], pictures: list[Tensor]) -> tuple[li
 
 def forms(net: nn.Module, precision: Precision) -> dict[str, Callable[[Tensor], object]]:
     """The network in 16 bits, in three ways."""
-    ours = prepared_for(precision, net)
+    ours = prepared_for(precision, net)[0]
     low = copy.deepcopy(net).to(DTYPES[precision])
 
     def by_autocast(one: nn.Module) -> Callable[[Tensor], object]:

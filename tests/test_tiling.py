@@ -107,7 +107,8 @@ def test_tiles_in_batches_give_what_tiles_one_by_one_give(size: tuple[int, int],
     one_by_one = apply_tiled(function, picture, 64, 16)
     tiles = [shape[-2:] for shape in seen]
     seen.clear()
-    in_batches = apply_tiled(function, picture, 64, 16, batch)
+    bands = tiled_bands(function, lambda top, end: picture[..., top:end, :], *size, 64, 16, batch)
+    in_batches = [torch.cat(rows, dim=-2) for rows in zip(*(results for _, results in bands), strict=True)]
     for one, other in zip(one_by_one, in_batches, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
     assert torch.equal(one_by_one[0], in_batches[0])
@@ -118,4 +119,4 @@ def test_tiles_in_batches_give_what_tiles_one_by_one_give(size: tuple[int, int],
 
 def test_a_batch_must_hold_something() -> None:
     with pytest.raises(ValueError, match='batch is 0; it must be at least 1'):
-        apply_tiled(lambda x: (x,), torch.rand(1, 3, 100, 64), tile=64, overlap=8, batch=0)
+        next(tiled_bands(lambda x: (x,), lambda top, end: torch.rand(1, 3, end - top, 64), 100, 64, 64, 8, batch=0))

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from b2b_basicsr import whole_file as module
-from b2b_basicsr.whole_file import clear_leftovers, whole_file
+from b2b_basicsr.whole_file import clear_leftovers, remove_unfinished, whole_file
 
 # The module alone, by its path: importing the package would take seconds.
 WRITES_FOR_EVER = """
@@ -79,3 +81,24 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_one_clears_up(tmp_path: P
     clear_leftovers(tmp_path)
     assert not list(tmp_path.iterdir())
     clear_leftovers(tmp_path / 'nowhere')
+
+
+def test_only_the_files_of_the_thread_that_is_given_up_go(tmp_path: Path) -> None:
+    opened, given_up = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with contextlib.suppress(FileNotFoundError), whole_file(tmp_path / 'theirs'):
+            opened.set()
+            given_up.wait(10)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert opened.wait(10)
+    assert thread.ident is not None
+    with whole_file(tmp_path / 'ours') as temporary:
+        assert len(list(tmp_path.iterdir())) == 2
+        remove_unfinished(thread.ident)
+        assert list(tmp_path.iterdir()) == [temporary]
+    given_up.set()
+    thread.join()
+    assert [path.name for path in tmp_path.iterdir()] == ['ours']

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,22 +46,20 @@ class DataBench:
     count: int = 48
     photos: Path | None = None
 
-    def measure(self, rounds: int, progress: bool = True) -> list[Table]:
+    def measure(self, rounds: int, progress: bool = True) -> Iterator[Table]:
         """Runs the forms in turn, kind by kind.
 
-        Returns:
-            A table for each kind of files.
+        Yields:
+            A table for each kind of files, as soon as it is measured.
 
         Raises:
             UserError: if a photograph cannot be read.
         """
-        tables = []
         with tempfile.TemporaryDirectory(prefix='b2b_bench_') as folder:
             for kind in self.kinds:
                 forms = bench_forms(kind, self.photographs(), Path(folder), self.count)
                 measured = run_in_turns([form.form for form in forms], rounds, progress=progress)
-                tables.append(self._table(kind, forms, measured))
-        return tables
+                yield self._table(kind, forms, measured)
 
     def photographs(self) -> Iterator[Image.Image]:
         """RGB pictures of 1280x720, ``count`` at most: scaled until they fill it, and cut about their centres."""
@@ -110,9 +108,10 @@ def bench_forms(kind: Kind, photographs: Iterable[Image.Image], folder: Path, co
     """
     pictures = list(photographs)
     whole = _write(folder / kind, pictures, 'jpg' if kind == 'jpeg' else 'png')
+    drawn = _drawn(whole, count)
     forms = [
-        BenchForm(Form(PLAIN, start_plain, (whole, count), threads=1), _mean_bytes(whole)),
-        BenchForm(Form(DECODING, start_decoding, (whole, count)), _mean_bytes(whole)),
+        BenchForm(Form(PLAIN, start_plain, (drawn,), threads=1), _mean_bytes(whole)),
+        BenchForm(Form(DECODING, start_decoding, (drawn,)), _mean_bytes(whole)),
     ]
     sets: dict[str, tuple[Path, int | None]] = {
         'UnpairedBlurDataset, files': (whole, _SHORTER_SIDE),
@@ -133,7 +132,7 @@ def bench_forms(kind: Kind, photographs: Iterable[Image.Image], folder: Path, co
     ]
 
 
-def start_plain(folder: Path, count: int) -> Turn:
+def start_plain(files: Sequence[Path]) -> Turn:
     """The common pipeline: every step by Pillow and torchvision, on the whole picture."""
     from torchvision import transforms
 
@@ -147,18 +146,18 @@ def start_plain(folder: Path, count: int) -> Turn:
     )
 
     def turn() -> None:
-        for file in _first(_files(folder), count):
+        for file in files:
             with Image.open(file) as picture:
                 to_tensor(picture.convert('RGB'))
 
     return turn
 
 
-def start_decoding(folder: Path, count: int) -> Turn:
+def start_decoding(files: Sequence[Path]) -> Turn:
     """Pillow's decoding of whole pictures, which every pipeline without a decoder of its own must do."""
 
     def turn() -> None:
-        for file in _first(_files(folder), count):
+        for file in files:
             with Image.open(file) as picture:
                 picture.load()
 
@@ -166,13 +165,23 @@ def start_decoding(folder: Path, count: int) -> Turn:
 
 
 def start_data_set(root: Path, resize: int | None, count: int) -> Turn:
-    """Samples of two pictures each, B and a ready-made K, as a data worker makes them."""
+    """Samples of two pictures each, B and a ready-made K, as a data worker makes them; the same ones every turn."""
     import cv2
 
+    cv2.setNumThreads(0)  # as in a worker
+    samples = _samples(root, resize, count)
+
+    def turn() -> None:
+        for _ in samples():
+            pass
+
+    return turn
+
+
+def _samples(root: Path, resize: int | None, count: int) -> Callable[[], Iterator[dict[str, Any]]]:
     from b2b_basicsr.data.sample_key import SampleKey
     from b2b_basicsr.data.unpaired_blur_dataset import UnpairedBlurDataset
 
-    cv2.setNumThreads(0)  # as in a worker
     options: Mapping[str, Any] = {
         'type': 'UnpairedBlurDataset',
         'dataroot_blur': str(root),
@@ -183,14 +192,18 @@ def start_data_set(root: Path, resize: int | None, count: int) -> Turn:
         'batch_size_per_gpu': 1,
     }
     dataset = UnpairedBlurDataset(options)
-    epochs = itertools.count()
 
-    def turn() -> None:
-        epoch = next(epochs)
+    def samples() -> Iterator[dict[str, Any]]:
         for position in range(count // 2):
-            dataset[SampleKey(position % len(dataset), seed=0, epoch=epoch, position=position)]
+            yield dataset[SampleKey(position % len(dataset), seed=0, epoch=0, position=position)]
 
-    return turn
+    return samples
+
+
+def _drawn(folder: Path, count: int) -> list[Path]:
+    """The files of the data set's pictures, for the forms beside it: B comes in turn, K at random."""
+    samples = _samples(folder, _SHORTER_SIDE, count)()
+    return [Path(sample[path]) for sample in samples for path in ('lq_path', 'known_path')]
 
 
 def _own(folder: Path, most: int) -> Iterator[Image.Image]:
@@ -243,10 +256,6 @@ def _as_lmdb(folder: Path) -> Path:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
-
-
-def _first(files: Sequence[Path], count: int) -> Iterator[Path]:
-    return itertools.islice(itertools.cycle(files), count)
 
 
 def _mean_bytes(folder: Path) -> float:

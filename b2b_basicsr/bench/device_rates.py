@@ -2,69 +2,69 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional as F
 
 DTYPES = {'fp32': torch.float32, 'tf32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-_REPEATS = 7
+_SECONDS_A_TURN = 0.3
 
 
-def convolution_rate(device: str, precision: str, batch: int, crop: int) -> float:
-    """Operations a second of the 3x3 convolutions that MIMO-UNet is made of, alone and one after the other.
+def start_convolutions(device: str, precision: str, batch: int, crop: int, flops: float) -> Callable[[], float]:
+    """The 3x3 convolutions that MIMO-UNet is made of, each alone and again and again.
+
+    Those are of 32, 64 and 128 channels at full, half and quarter size; each size counts for a third, as there.
 
     Args:
         device: ``'cpu'`` or ``'cuda'``.
         precision: of :data:`DTYPES`.
         batch: pictures.
         crop: their side in pixels; a multiple of 4.
+        flops: floating-point operations, two a multiply-add.
 
     Returns:
-        Floating-point operations a second, two a multiply-add: the total of 32, 64 and 128 channels at full, half and
-        quarter size, by the median time of each.
+        A turn that gives the seconds that ``flops`` would take.
     """
-    flops = seconds = 0.0
-    with _allowing_tf32(precision == 'tf32'):
-        for level in range(3):
-            channels, side = 32 << level, crop >> level
-            picture = torch.randn(batch, channels, side, side, device=device, dtype=DTYPES[precision])
-            picture = picture.to(memory_format=torch.channels_last)
-            weight = torch.randn(channels, channels, 3, 3, device=device, dtype=DTYPES[precision])
-            weight = weight.to(memory_format=torch.channels_last)
-            flops += 2 * 9 * channels**2 * side**2 * batch
-            seconds += _median_seconds(lambda x=picture, w=weight: F.conv2d(x, w, padding=1), device)  # type: ignore[misc]
-    return flops / seconds
+    _allow_tf32(precision)
+    computations: list[tuple[float, Callable[[], object]]] = []
+    for level in range(3):
+        channels, side = 32 << level, crop >> level
+        shapes = ((batch, channels, side, side), (channels, channels, 3, 3))
+        picture, weight = (
+            torch.randn(shape, device=device).to(DTYPES[precision]).to(memory_format=torch.channels_last)
+            for shape in shapes
+        )
+        count = 2.0 * 9 * channels**2 * side**2 * batch
+        computations.append((count, _convolution(picture, weight)))
+
+    def turn() -> float:
+        return flops / 3 * sum(_seconds_of(compute, device) / count for count, compute in computations)
+
+    return turn
 
 
-def matmul_rate(device: str, precision: str, side: int) -> float:
-    """Operations a second of a product of two square matrices, which is taken for the device's peak.
-
-    Args:
-        device: ``'cpu'`` or ``'cuda'``.
-        precision: of :data:`DTYPES`.
-        side: of the matrices.
-    """
-    one, other = (torch.randn(side, side, device=device, dtype=DTYPES[precision]) for _ in range(2))
-    with _allowing_tf32(precision == 'tf32'):
-        return 2 * side**3 / _median_seconds(lambda: one @ other, device)
-
-
-def rates(device: str, precisions: Sequence[str], batch: int, crop: int) -> dict[str, tuple[float, float]]:
-    """Precision -> (:func:`convolution_rate`, :func:`matmul_rate`)."""
+def start_matrix_product(device: str, precision: str, flops: float) -> Callable[[], float]:
+    """The product of two square matrices, which is taken for the device's peak; arguments as above."""
+    _allow_tf32(precision)
     side = 8192 if device == 'cuda' else 2048
-    return {
-        precision: (convolution_rate(device, precision, batch, crop), matmul_rate(device, precision, side))
-        for precision in dict.fromkeys(precisions)
-    }
+    one, other = (torch.randn(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
+    return lambda: flops * _seconds_of(lambda: one @ other, device) / (2.0 * side**3)
+
+
+def _convolution(picture: torch.Tensor, weight: torch.Tensor) -> Callable[[], object]:
+    return lambda: F.conv2d(picture, weight, padding=1)
+
+
+def _allow_tf32(precision: str) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'tf32'
+    torch.backends.cudnn.benchmark = True  # as BasicSR trains
 
 
 @torch.no_grad()
-def _median_seconds(compute: Callable[[], object], device: str) -> float:
-    """Of one call, each timed over enough calls that the clock and the launch do not count."""
+def _seconds_of(compute: Callable[[], object], device: str) -> float:
+    """Of one call, by so many that neither the clock nor the launch counts."""
 
     def timed(calls: int) -> float:
         start = time.perf_counter()
@@ -75,15 +75,4 @@ def _median_seconds(compute: Callable[[], object], device: str) -> float:
         return (time.perf_counter() - start) / calls
 
     timed(3)
-    calls = max(1, round(0.02 / timed(3)))
-    return statistics.median(timed(calls) for _ in range(_REPEATS))
-
-
-@contextmanager
-def _allowing_tf32(allowed: bool) -> Iterator[None]:
-    kept = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = kept
+    return timed(max(1, round(_SECONDS_A_TURN / 3 / timed(3))))

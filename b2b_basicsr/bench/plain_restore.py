@@ -1,7 +1,7 @@
 """Restoring written plainly: what the pipeline is measured against.
 
-fp32, one tile or frame after the other, everything in floating point brought to the device and back, and a file is
-read, restored and written before the next.
+fp32, one tile or frame after the other, and a file is read, restored and written before the next. Bytes are brought to
+the device and back; all between is done there, so that networks are compared, and what overlaps, not transports.
 """
 
 from __future__ import annotations
@@ -44,19 +44,18 @@ class PlainRestorer:
     @torch.no_grad()
     def __call__(self, picture: Bytes, **_: Any) -> Bytes:
         """uint8 [h, w, 3] to the same."""
-        x = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None].contiguous() / 255
+        levels = torch.tensor(picture).to(self._device)
+        x = levels.permute(2, 0, 1)[None].float().contiguous() / 255
         tile = self._tile_for(*picture.shape[:2])
         (result,) = (self._run(x),) if tile is None else apply_tiled(lambda part: (self._run(part),), x, tile)
-        levels: Bytes = (result[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-        return levels
+        restored: Bytes = (result[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+        return restored
 
     def _run(self, x: Tensor) -> Tensor:
-        home = x.device
-        x = x.to(self._device)
         for net in self._networks:
             outputs = net(x)
             x = outputs[-1] if isinstance(outputs, list) else outputs
-        return x.to(home)
+        return x
 
     def _tile_for(self, height: int, width: int) -> int | None:
         """As the pipeline's, by these networks' memory."""

@@ -1,6 +1,6 @@
 """Blur2Blur's training step, written plainly: what the fast one is measured against, and must equal.
 
-Every set of pictures goes through a network by itself, scale after scale; features of several sizes are enlarged and
+Every set of pictures goes through G, D and VGG by itself, scale after scale; features of several sizes are enlarged and
 joined before they are fused; each weight is updated by itself. Frozen networks and targets need no gradients here,
 either.
 """

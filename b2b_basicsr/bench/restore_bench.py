@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ _PLAIN_FORMS = (PLAIN, 'tf32')
 _WITH_TF32 = ('tf32', 'fp32-tf32')
 _VIDEO = (720, 1280)
 _FILES = 4
+_SECONDS_A_TURN_ON_GPU = 0.5
 _NAFNET: dict[str, Any] = {'enc_blk_nums': [1, 1, 1, 28], 'middle_blk_num': 1, 'dec_blk_nums': [1, 1, 1, 1]}
 
 
@@ -65,7 +66,7 @@ class Chosen:
 
 DEFAULTS = {
     'cpu': Chosen((PLAIN, 'fp32', 'bf16'), (0.9,), ('pictures',), 4),
-    'cuda': Chosen((PLAIN, 'tf32', 'fp32', 'bf16', 'bf16-compile', 'fp16'), (0.9, 8, 48), ('pictures', 'video'), 120),
+    'cuda': Chosen((PLAIN, 'tf32', 'fp32', 'bf16', 'fp16'), (0.9, 8, 48), ('pictures', 'video'), 48),
 }
 """By device: what fits into ten minutes."""
 
@@ -100,33 +101,33 @@ class RestoreBench:
         if not all(0 < size < 1000 for size in self.sizes):
             raise UserError('--sizes: give megapixels, above 0 and below 1000')
 
-    def measure(self, rounds: int, say: Callable[[str], None], progress: bool = True) -> list[Table]:
+    def measure(self, rounds: int, say: Callable[[str], None], progress: bool = True) -> Iterator[Table]:
         """Runs the forms in turn.
 
         Args:
             rounds: that are timed.
-            say: takes a line on what comes next, and how long it may take.
+            say: takes a line on what comes next, and on the CPU how long it may take.
             progress: show bars.
 
-        Returns:
-            A table for each part, width of NAFNet, and size of the pictures.
+        Yields:
+            A table for each part, width of NAFNet, and size of the pictures, as soon as it is measured.
         """
-        # Compiled is what comes a second time.
-        warmup = 2 if any(FORMS[name].get('compile') for name in self.forms) else 1
-        tables = []
+        # Compiled is what comes a second time; on a GPU that is within the first turn.
+        warmup = 2 if self.device == 'cpu' and any(FORMS[name].get('compile') for name in self.forms) else 1
         with tempfile.TemporaryDirectory() as folder:
             for width in self.widths:
-                second = self._seconds_of_a_pixel(width)
+                # Of a GPU it would need a large picture, and its memory in this process.
+                second = None if self.device == 'cuda' else self._seconds_of_a_pixel(width)
                 for what in self._runs(Path(folder)):
                     turns = len(self.forms) * (warmup + rounds)
-                    minutes = second * what.megapixels * 1e6 * turns / 60
-                    say(
-                        f'{what.caption}, NAFNet width {width}: {turns} turns; plain alone would take {minutes:.1f} min'
-                    )
+                    line = f'{what.caption}, NAFNet width {width}: {turns} turns'
+                    if second is not None:
+                        minutes = second * what.megapixels * 1e6 * turns / 60
+                        line += f'; plain alone would take {minutes:.1f} min'
+                    say(line)
                     forms = [Form(name, what.start, (name, width, self, *what.arguments)) for name in self.forms]
                     found = run_in_turns(forms, rounds, warmup, progress)
-                    tables.append(self._table(what, width, found))
-        return tables
+                    yield self._table(what, width, found)
 
     def _seconds_of_a_pixel(self, width: int) -> float:
         """Of plain restoring, roughly: for what is said beforehand alone."""
@@ -213,7 +214,7 @@ def start_picture(form: str, width: int, bench: RestoreBench, *shape: int) -> Tu
     """A picture in memory, restored."""
     restore = _restorer(form, width, bench)
     picture = _pictures(1, *shape)[0]
-    return lambda: restore(picture)
+    return _turn(lambda: restore(picture), bench)
 
 
 def start_files(form: str, width: int, bench: RestoreBench, sources: list[Path]) -> Turn:
@@ -221,8 +222,8 @@ def start_files(form: str, width: int, bench: RestoreBench, sources: list[Path])
     restore = _restorer(form, width, bench)
     jobs = [Job(source, source.parent / form / source.name) for source in sources]
     if isinstance(restore, PlainRestorer):
-        return lambda: restore_pictures_in_turn(jobs, restore)
-    return lambda: _restored(jobs, restore)
+        return _turn(lambda: restore_pictures_in_turn(jobs, restore), bench)
+    return _turn(lambda: _restored(jobs, restore), bench)
 
 
 def start_video(form: str, width: int, bench: RestoreBench, source: Path) -> Turn:
@@ -230,8 +231,29 @@ def start_video(form: str, width: int, bench: RestoreBench, source: Path) -> Tur
     restore = _restorer(form, width, bench)
     job = Job(source, source.parent / form / source.name)
     if isinstance(restore, PlainRestorer):
-        return lambda: restore_video_in_turn(job, restore)
-    return lambda: _restored([job], restore)
+        return _turn(lambda: restore_video_in_turn(job, restore), bench)
+    return _turn(lambda: _restored([job], restore), bench)
+
+
+def _turn(restore: Callable[[], object], bench: RestoreBench) -> Turn:
+    """A form's turn: on the CPU once; on a GPU once for nothing, then as often as makes the time worth measuring."""
+
+    def on_gpu() -> float:
+        # Between turns the memory is the others', and the first run takes it anew.
+        restore()
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        start, runs = time.perf_counter(), 0
+        while (seconds := time.perf_counter() - start) < _SECONDS_A_TURN_ON_GPU:
+            restore()
+            torch.cuda.synchronize()
+            runs += 1
+        return seconds / runs
+
+    def on_cpu() -> None:
+        restore()
+
+    return on_gpu if bench.device == 'cuda' else on_cpu
 
 
 def _restored(jobs: list[Job], pipeline: Blur2BlurPipeline) -> None:
@@ -270,6 +292,8 @@ def _write_pictures(folder: Path, height: int, width: int) -> list[Path]:
 def _write_video(path: Path, frames: int, height: int, width: int) -> Path:
     if not path.exists():
         writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*'mp4v'), 24, (width, height))
+        if not writer.isOpened():
+            raise UserError(f'{path.name}: OpenCV cannot write a video here; leave the part video out')
         for picture in _pictures(frames, height, width):
             writer.write(picture)
         writer.release()

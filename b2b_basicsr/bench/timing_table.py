@@ -6,8 +6,9 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import click
 from tabulate import tabulate
@@ -23,8 +24,8 @@ class Table:
 
     Args:
         caption: what it shows.
-        rows: column -> value; the first row's columns are the table's. Numbers that are not whole are shown with three
-            significant digits, and ``None`` as nothing.
+        rows: column -> value; the columns are all rows', those of the first row first. Numbers that are not whole are
+            shown with three significant digits, and ``None`` as nothing.
     """
 
     caption: str
@@ -36,30 +37,42 @@ class Table:
         Args:
             style: one of tabulate's: ``simple``, or ``github`` for Markdown.
         """
-        columns = list(self.rows[0]) if self.rows else []
+        columns = list(dict.fromkeys(column for row in self.rows for column in row))
         cells = [[_shown(row.get(column)) for column in columns] for row in self.rows]
         align = ['left' if _is_text(self.rows, column) else 'right' for column in columns]
         return tabulate(cells, headers=columns, tablefmt=style, colalign=align, disable_numparse=True)
 
 
-def print_tables(title: str, tables: Sequence[Table], as_json: bool) -> None:
+def print_tables(title: str, tables: Iterable[Table], as_json: bool) -> None:
     """Prints the machine and the tables.
 
     Args:
         title: what was measured.
-        tables: in their order.
+        tables: in their order. An iterator's are printed as they come.
         as_json: print everything once more, as one last line of JSON with ``title``, ``command``, ``machine`` and
-            ``tables`` (``caption``, ``rows``); what is not a number there is null.
+            ``tables`` (``caption``, ``rows``); what is not a number there is null. Tables of an iterator are each
+            followed by such a line with those so far, so that what is stopped has said what it knew.
     """
+    as_they_come = isinstance(tables, Iterator)
+    shown: list[Table] = []
     facts = machine_facts()
     click.echo(title)
     click.echo(', '.join(f'{key} {value}' for key, value in facts.items()))
     for table in tables:
+        shown.append(table)
         click.echo(f'\n{table.caption}\n{table.text()}')
-    if as_json:
-        command = shlex.join(['b2b', *sys.argv[1:]])
-        content = {'title': title, 'command': command, 'machine': facts, 'tables': [asdict(table) for table in tables]}
-        click.echo(json.dumps(_without_nan(content), allow_nan=False))
+        if as_json and as_they_come:
+            click.echo(_json(title, facts, shown))
+    if as_json and not as_they_come:
+        click.echo(_json(title, facts, shown))
+
+
+def _json(title: str, facts: dict[str, str], tables: Sequence[Table]) -> str:
+    script = Path(sys.argv[0])
+    is_b2b = script.suffix != '.py' or script.name == '__main__.py'
+    command = shlex.join([*(['b2b'] if is_b2b else ['python', str(script)]), *sys.argv[1:]])
+    content = {'title': title, 'command': command, 'machine': facts, 'tables': [asdict(table) for table in tables]}
+    return json.dumps(_without_nan(content), allow_nan=False)
 
 
 def _shown(value: Value) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
-from b2b_basicsr.bench.device_rates import rates
+from b2b_basicsr.bench.device_rates import start_convolutions, start_matrix_product
 from b2b_basicsr.bench.plain_step import PLAIN_OPTIMIZER, PlainFusion, plain_step
 from b2b_basicsr.bench.timing_table import Table, Value
 from b2b_basicsr.bench.turns import Form, Measured, Turn, run_in_turns
@@ -22,7 +23,6 @@ from b2b_basicsr.info.part_counter import PartCounter
 from b2b_basicsr.models.blur2blur_model import Blur2BlurModel
 
 Options = dict[str, Any]
-Rates = dict[str, tuple[float, float]]
 
 PLAIN = 'plain'
 FORMS: dict[str, Options] = {
@@ -43,6 +43,9 @@ DEFAULT_FORMS = {
     'cpu': (PLAIN, 'fp32', 'bf16'),
     'cuda': (PLAIN, 'tf32', 'fp32', 'fp32-compile', 'bf16', 'bf16-compile', 'fp16'),
 }
+
+_STEPS_A_TURN_ON_GPU = 4
+_CONVOLUTIONS, _PRODUCT = 'convolutions ', 'matrix product '
 
 _LAYER_WEIGHTS = {'relu2_2': 1 / 32, 'relu3_3': 1 / 16, 'relu4_1': 1 / 8, 'relu4_3': 1 / 4, 'conv5_1': 1.0}
 
@@ -79,17 +82,22 @@ class TrainBench:
         Returns:
             A table of the forms, and one of what the device can do.
         """
-        forms = [Form(name, _start, (name, self)) for name in self.forms]
-        measured = {found.name: found for found in run_in_turns(forms, rounds, warmup=2, progress=progress)}
         flops = self.batch * flops_of_a_picture(self)
-        reached = rates(self.device, [_precision_of(name) for name in self.forms], self.batch, self.crop)
-        return [self._table_of_steps(measured, flops, reached), _table_of_rates(reached)]
+        precisions = tuple(dict.fromkeys(_precision_of(name) for name in self.forms))
+        forms = [Form(name, _start, (name, self)) for name in self.forms]
+        for precision in precisions:
+            convolutions = (self.device, precision, self.batch, self.crop, flops)
+            forms.append(Form(f'{_CONVOLUTIONS}{precision}', start_convolutions, convolutions))
+            if self.device == 'cuda':
+                forms.append(Form(f'{_PRODUCT}{precision}', start_matrix_product, (self.device, precision, flops)))
+        measured = {found.name: found for found in run_in_turns(forms, rounds, warmup=2, progress=progress)}
+        return [self._table_of_steps(measured, flops), _table_of_rates(measured, precisions, flops)]
 
-    def _table_of_steps(self, measured: Mapping[str, Measured], flops: float, reached: Rates) -> Table:
+    def _table_of_steps(self, measured: Mapping[str, Measured], flops: float) -> Table:
         plain = measured.get(PLAIN)
         rows: list[dict[str, Value]] = []
-        for name, found in measured.items():
-            convolutions, matrices = reached[_precision_of(name)]
+        for name in self.forms:
+            found, floor = measured[name], measured[_CONVOLUTIONS + _precision_of(name)]
             row: dict[str, Value] = {
                 'form': name,
                 's/step': found.median,
@@ -97,21 +105,25 @@ class TrainBench:
                 'x plain': None if plain is None else found.times_faster_than(plain),
                 'pictures/s': self.batch / found.median,
                 'peak GB': None if found.peak_bytes is None else found.peak_bytes / 1e9,
-                'floor s': flops / convolutions,
-                '% of floor': 100 * flops / convolutions / found.median,
-                '% of peak': 100 * flops / matrices / found.median,
+                'floor s': floor.median,
+                '% of floor': 100 * found.times_faster_than(floor),
             }
+            if self.device == 'cuda':
+                row['% of peak'] = 100 * found.times_faster_than(measured[_PRODUCT + _precision_of(name)])
             rows.append(row if found.failure is None else {'form': f'{name}: {found.failure}'})
         names = 'narrow networks' if self.tiny else 'MIMO-UNet, PatchGAN, VGG16, KernelWizard'
         where = f'batch {self.batch}, crop {self.crop}, {self.device}'
         return Table(f'A training step: {names}, {where}, {flops / 1e9:.0f} GFLOP', rows)
 
 
-def _table_of_rates(reached: Rates) -> Table:
-    rows: list[dict[str, Value]] = [
-        {'precision': precision, '3x3 convolutions, TFLOP/s': one / 1e12, 'matrix product, TFLOP/s': other / 1e12}
-        for precision, (one, other) in reached.items()
-    ]
+def _table_of_rates(measured: Mapping[str, Measured], precisions: Sequence[str], flops: float) -> Table:
+    rows: list[dict[str, Value]] = []
+    for precision in precisions:
+        row: dict[str, Value] = {'precision': precision}
+        for prefix, column in ((_CONVOLUTIONS, '3x3 convolutions, TFLOP/s'), (_PRODUCT, 'matrix product, TFLOP/s')):
+            if prefix + precision in measured:
+                row[column] = flops / measured[prefix + precision].median / 1e12
+        rows.append(row)
     return Table("What the device reaches: the floor is the step's operations at the speed of the convolutions", rows)
 
 
@@ -122,27 +134,39 @@ def _precision_of(form: str) -> str:
 
 def _start(form: str, bench: TrainBench) -> Turn:
     """A form's model, ready to step."""
-    allow_tf32 = form == 'tf32'
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = form == 'tf32'
+    # Torch's default, which the penalty of the forms in 16 bits has in a real training, too.
+    torch.backends.cudnn.allow_tf32 = _precision_of(form) != 'fp32'
     torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)
-    is_plain = _precision_of(form) in ('tf32', 'fp32') and 'channels_last' in FORMS[form]
+    is_plain = form in (PLAIN, 'tf32')
     model = bench_model(bench, FORMS[form], is_plain)
     batch = bench_batch(bench)
-    step = 0
+    if bench.device == 'cuda':
+        batch = {name: picture.pin_memory() for name, picture in batch.items()}
+    taken = 0
 
-    def turn() -> None:
-        nonlocal step
-        step += 1
+    def step() -> None:
+        nonlocal taken
+        taken += 1
         if is_plain:
             plain_step(model, batch)
         else:
             model.feed_data(batch)
-            model.optimize_parameters(step)
-        if bench.device == 'cuda':
-            torch.cuda.synchronize()
+            model.optimize_parameters(taken)
 
-    return turn
+    def turn_on_gpu() -> float:
+        # Between turns the memory is the others', and the first step takes it anew.
+        step()
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        start = time.perf_counter()
+        for _ in range(_STEPS_A_TURN_ON_GPU):
+            step()
+        torch.cuda.synchronize()
+        return (time.perf_counter() - start) / _STEPS_A_TURN_ON_GPU
+
+    return turn_on_gpu if bench.device == 'cuda' else step
 
 
 def bench_batch(bench: TrainBench) -> dict[str, Tensor]:

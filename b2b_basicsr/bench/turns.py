@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,8 @@ from tqdm import tqdm
 
 from b2b_basicsr.errors import UserError
 
-Turn = Callable[[], None]
+Turn = Callable[[], float | None]
+"""Does the computation once, waits for the device, and gives the seconds, if it times itself."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Form:
     Args:
         name: for the table.
         start: called once with ``arguments`` in the form's own process, which is spawned: a function of a module.
-            What it returns is timed: it does the computation once, and waits for the device, where there is one.
+            What it returns is timed, each time that it is called, unless it gives the seconds itself.
         arguments: of ``start``; they are pickled.
         threads: of torch on the CPU in that process; ``None`` leaves them.
     """
@@ -87,12 +89,11 @@ def run_in_turns(forms: Sequence[Form], rounds: int = 5, warmup: int = 1, progre
         progress: show a bar on standard error.
 
     Returns:
-        What each took, in the order of ``forms``. One that runs out of memory, or is killed, is left out of the rounds
-        that follow, and says so.
+        What each took, in the order of ``forms``. One that fails is left out of the rounds that follow, and says why;
+        the traceback of an error that is not a user's mistake goes to standard error.
 
     Raises:
-        UserError: if a form raises one.
-        RuntimeError: if a form fails otherwise, with its traceback.
+        UserError: if no form is left; what the first one said.
     """
     bar = tqdm(total=len(forms) * (1 + warmup + rounds), disable=not progress, unit='turn', leave=False)
     players: list[_Player] = []
@@ -112,7 +113,10 @@ def run_in_turns(forms: Sequence[Form], rounds: int = 5, warmup: int = 1, progre
         bar.close()
         for player in players:
             player.end()
-    return [player.result for player in players]
+    results = [player.result for player in players]
+    if all(result.failure is not None for result in results):
+        raise UserError('; '.join(dict.fromkeys(f'{result.name}: {result.failure}' for result in results)))
+    return results
 
 
 @dataclass
@@ -152,16 +156,11 @@ class _Player:
 
     def _heard(self) -> Any:
         try:
-            kind, content = self._connection.recv()
+            failure, content = self._connection.recv()
         except EOFError:
-            kind, content = 'no memory', 'killed; most likely there was too little memory'
-        if kind == 'mistake':
-            raise UserError(content)
-        if kind == 'error':
-            raise RuntimeError(f'{self.form.name}: {content}')
-        if kind == 'no memory':
-            self.result = replace(self.result, failure=content)
-            return None
+            failure, content = 'killed; most likely there was too little memory', None
+        if failure is not None:
+            self.result = replace(self.result, failure=failure)
         return content
 
 
@@ -173,23 +172,23 @@ def _serve(connection: Connection, form: Form) -> None:
 
             torch.set_num_threads(form.threads)
         turn = form.start(*form.arguments)
-        connection.send(('ready', None))
+        connection.send((None, None))
         while connection.recv():
             start = time.perf_counter()
-            turn()
-            seconds = time.perf_counter() - start
-            connection.send(('taken', (seconds, _peak_bytes())))
+            its_own = turn()
+            seconds = time.perf_counter() - start if its_own is None else its_own
+            connection.send((None, (seconds, _peak_bytes())))
     except (EOFError, KeyboardInterrupt):  # nobody is there to hear more
         pass
-    except UserError as mistake:
-        connection.send(('mistake', str(mistake)))
     except Exception as cause:
-        import traceback
-
         if _is_out_of_memory(cause):
-            connection.send(('no memory', 'out of memory'))
+            failure = 'out of memory'
+        elif isinstance(cause, UserError):
+            failure = str(cause)
         else:
-            connection.send(('error', traceback.format_exc()))
+            traceback.print_exc()
+            failure = f'{type(cause).__name__}: {" ".join(str(cause).split())[:200]}'
+        connection.send((failure, None))
 
 
 def _is_out_of_memory(cause: Exception) -> bool:

@@ -14,9 +14,9 @@ from torch import nn
 from b2b_basicsr.checks.registered import construct, registered
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.vgg_weights import vgg_features
-from b2b_basicsr.models.compile_check import missing_for_compile
+from b2b_basicsr.models.compilation import missing_for_compile
 from b2b_basicsr.models.lr_scheduler import SCHEDULERS
-from b2b_basicsr.models.optimizers import OPTIMIZERS
+from b2b_basicsr.models.optimizers import OPTIMIZERS, optimizer_options
 from b2b_basicsr.models.training_options import LoggerOptions
 
 _SCHEDULERS = {
@@ -59,7 +59,8 @@ def check_optimisation(opt: Mapping[str, Any], optimizers: Sequence[str]) -> Non
         kind = section.pop('type')
         if kind not in OPTIMIZERS:
             raise UserError(f'train:{name}:type: {kind!r} is unknown; known are {", ".join(OPTIMIZERS)}')
-        optimizer = construct(OPTIMIZERS[kind], f'train:{name}', {'params': [nn.Parameter(torch.zeros(1))], **section})
+        parameters = [nn.Parameter(torch.zeros(1))]
+        optimizer = construct(OPTIMIZERS[kind], f'train:{name}', {'params': parameters, **optimizer_options(section)})
     section = dict(opt['train']['scheduler'])
     name = section.pop('type')
     if name not in _SCHEDULERS:

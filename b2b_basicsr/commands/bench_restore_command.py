@@ -17,11 +17,11 @@ from b2b_basicsr.errors import UserError
     '--forms',
     help='Names with commas between: plain (fp32, one tile, frame and file after the other), tf32 (plain, with TF32; '
     "CUDA alone), fp32, fp32-tf32 (torch's default on CUDA), bf16, fp16 (ours), fp32-compile and so on.  "
-    '[default: plain,fp32,bf16, with CUDA also tf32, bf16-compile and fp16]',
+    '[default: plain,fp32,bf16, with CUDA also tf32 and fp16]',
 )
 @click.option('--sizes', help='Of the pictures, megapixels.  [default: 0.9, with CUDA 0.9,8,48]')
 @click.option('--widths', default='32', show_default=True, help='Of NAFNet; 32,64 for both published ones.')
-@click.option('--frames', type=click.IntRange(min=2), help='Of the video.  [default: 4, with CUDA 120]')
+@click.option('--frames', type=click.IntRange(min=2), help='Of the video.  [default: 4, with CUDA 48]')
 @click.option('--rounds', type=click.IntRange(min=1), default=3, show_default=True, help='Of each form.')
 @click.option('--device', type=click.Choice(['cpu', 'cuda']), help='[default: cuda where there is one, else cpu]')
 @click.option('--tiny', is_flag=True, help='Narrow networks and a small video, to try the command out.')

@@ -133,6 +133,7 @@ def restore(
 
     from b2b_basicsr.prepare.write_errors import cannot_write
     from b2b_basicsr.restore.ffmpeg_call import ffmpeg_is_there
+    from b2b_basicsr.restore.in_background import some_still_at_work
     from b2b_basicsr.restore.inputs import find_jobs, said_of_others
     from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
     from b2b_basicsr.restore.restore_files import Outcome, RestoreSettings, printable, restore_files
@@ -182,7 +183,14 @@ def restore(
         say(f'{len(mine)} of {len(found.jobs)} files')
     if any(job.is_video for job in mine) and not ffmpeg_is_there():
         say('ffmpeg and ffprobe are not there: OpenCV writes the videos, without sound')
-    outcome = restore_files(mine, pipeline, settings, say, show_bar=os.environ.get('LOCAL_RANK', '0') == '0')
+    try:
+        outcome = restore_files(mine, pipeline, settings, say, show_bar=os.environ.get('LOCAL_RANK', '0') == '0')
+    except KeyboardInterrupt:
+        if some_still_at_work():  # in a library, which must not be taken down around it
+            click.echo('stopped', err=True)
+            sys.stdout.flush()
+            os._exit(130)
+        raise
 
     everything = Outcome()
     for restored, skipped, failed in meeting.exchange((outcome.restored, outcome.skipped, outcome.failed)):

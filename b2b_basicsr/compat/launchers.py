@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from b2b_basicsr.compat.mend import Mend, basicsr_has_faults
+from b2b_basicsr.compat.our_option_files import is_our_option_file
 from b2b_basicsr.compat.rebinding import rebind
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.processes import gathered, this_process
+from b2b_basicsr.processes import gathered
 
 TORCHRUN = 'torchrun --nproc_per_node N basicsr/train.py -opt FILE --launcher pytorch'
 
@@ -27,72 +31,148 @@ _FROM_TORCHRUN = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_POR
 _FROM_SLURM = {'RANK': 'SLURM_PROCID', 'WORLD_SIZE': 'SLURM_NTASKS', 'LOCAL_RANK': 'SLURM_LOCALID'}
 _DEFAULT_PORT = 29500
 
+_LATEST = timedelta(minutes=10)
+"""After the first process the last one is to be there: they are started together, and have nothing else to do."""
 
-def meet(launcher: str, opt: Mapping[str, Any]) -> None:
+
+@dataclass(frozen=True)
+class Wish:
+    """What one process reads in its option file, and sees on its machine.
+
+    Args:
+        backend: what is to carry gradients.
+        on_gpu: whether it is to work on a GPU.
+    """
+
+    backend: str
+    on_gpu: bool
+
+    @classmethod
+    def of(cls, opt: Mapping[str, Any]) -> Wish:
+        """By ``num_gpu`` and ``dist_params: backend``.
+
+        NCCL for GPUs, gloo for CPUs, which NCCL cannot serve, and wherever it is asked for.
+
+        Raises:
+            UserError: if there is no such backend.
+        """
+        import torch
+        import torch.distributed as dist
+
+        on_gpu = opt.get('num_gpu', 'auto') != 0 and torch.cuda.device_count() > 0
+        wanted = _dist_params(opt).get('backend', 'nccl')
+        if wanted not in _BACKENDS:
+            raise UserError(f'dist_params:backend: {wanted!r}; write one of {", ".join(_BACKENDS)}')
+        return cls('nccl' if wanted == 'nccl' and on_gpu and dist.is_nccl_available() else 'gloo', on_gpu)
+
+
+def meet(launcher: str, opt: Mapping[str, Any], wish: Wish | None) -> None:
     """Has the processes of a training or test meet; they can talk to each other from then on.
+
+    They talk over NCCL if all wish it, and over gloo otherwise: those that have read different files meet, too.
 
     Args:
         launcher: ``pytorch`` (torchrun's variables) or ``slurm``.
-        opt: the option file as it is written: ``num_gpu`` and ``dist_params`` count.
+        opt: the option file as it is written: ``dist_params: port`` counts.
+        wish: this process's; ``None`` if a mistake keeps it from having one, which it can tell once they have met.
 
     Raises:
         UserError: if the launcher's variables are not there, or the other processes are not.
     """
     import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
 
-    settings = opt.get('dist_params')
-    settings = settings if isinstance(settings, Mapping) else {}
     if launcher == 'slurm':
-        _take_from_slurm(settings.get('port'))
+        _take_from_slurm(_dist_params(opt).get('port'))
     _check_environment(launcher)
     try:
-        dist.init_process_group(_backend(settings.get('backend', 'nccl'), _wants_gpu(opt)))
+        store, rank, count = next(rendezvous('env://', timeout=_LATEST))
+        backends = _told_to_all(store, rank, count, '' if wish is None else wish.backend)
+        store.set_timeout(dist.constants.default_pg_timeout)
+        dist.init_process_group(
+            'nccl' if set(backends) == {'nccl'} else 'gloo', store=store, rank=rank, world_size=count
+        )
     except (RuntimeError, ValueError) as cause:
         place = f'{os.environ["MASTER_ADDR"]}:{os.environ["MASTER_PORT"]}'
         what = str(cause).partition('\n')[0]
         raise UserError(
             f'--launcher {launcher}: process {os.environ["RANK"]} of {os.environ["WORLD_SIZE"]} could not meet the '
-            f'others at {place} ({what}): start all of them, and check MASTER_ADDR and MASTER_PORT'
+            f'others at {place} ({what}): start all of them, with the same option file, and check MASTER_ADDR and '
+            'MASTER_PORT'
         ) from cause
 
 
-def take_device(opt: Mapping[str, Any]) -> None:
-    """Gives every process a GPU of its own, or none; all processes must call it, after :func:`meet`.
+def _told_to_all(store: Any, rank: int, count: int, word: str) -> list[str]:
+    """The words of all processes, by rank, where they cannot talk otherwise yet."""
+    keys = [f'b2b_basicsr/{each}' for each in range(count)]
+    store.set(keys[rank], word)
+    try:
+        store.wait(keys, _LATEST)
+    except RuntimeError as cause:
+        late = [str(each) for each, key in enumerate(keys) if not store.check([key])]
+        raise RuntimeError(f'waited {_LATEST} for {", ".join(late)}') from cause
+    return [store.get(key).decode() for key in keys]
+
+
+def take_device(launcher: str, opt: Mapping[str, Any], wishes: Sequence[Wish], rank: int) -> str:
+    """Gives a process a GPU of its own, or none.
+
+    Args:
+        launcher: ``pytorch`` or ``slurm``, which may show each process no GPU but its own.
+        opt: the option file as it is written: ``num_gpu`` counts.
+        wishes: those of all processes.
+        rank: this one.
+
+    Returns:
+        What tells this GPU from all others, for :func:`refuse_shared_gpus`; nothing where it does not matter.
 
     Raises:
-        UserError: if there is none for it, or some machines have GPUs and some have not.
+        UserError: if there is none for it, or the processes do not agree.
     """
     import torch
+    import torch.distributed as dist
 
-    wanted, there, (_, count) = opt.get('num_gpu', 'auto'), torch.cuda.device_count(), this_process()
-    on_gpu = _wants_gpu(opt)
-    if len(set(gathered(on_gpu))) > 1:
+    wanted, there, on_gpu = opt.get('num_gpu', 'auto'), torch.cuda.device_count(), wishes[rank].on_gpu
+    if len({wish.on_gpu for wish in wishes}) > 1:
         raise UserError(f'num_gpu: {wanted}: some machines have GPUs and some have none; set num_gpu: 0 for the CPU')
-    if isinstance(wanted, int) and wanted > max(there, count if there else 0):
+    if len({wish.backend for wish in wishes}) > 1:
+        raise UserError('dist_params:backend: not the same for all processes; let all machines read the same file')
+    if isinstance(wanted, int) and wanted > max(there, len(wishes) if there else 0):
         raise UserError(f'num_gpu: {wanted} asked for, {there} there; set num_gpu: auto, or 0 for the CPU')
-    place = int(os.environ['LOCAL_RANK'])
-    if on_gpu and place >= there:
+    if not on_gpu:
+        return ''
+    place = 0 if launcher == 'slurm' and there == 1 else int(os.environ['LOCAL_RANK'])
+    if place >= there:
         raise UserError(
             f'num_gpu: {wanted}: each process takes a GPU, and this machine has {there} for {place + 1} or more; '
             f'start fewer (torchrun --nproc_per_node {there}), or set num_gpu: 0 for the CPU'
         )
-    if on_gpu:
-        torch.cuda.set_device(place)
+    torch.cuda.set_device(place)
+    if not dist.is_initialized() or dist.get_backend() != 'nccl':
+        return ''
+    return f'{socket.gethostname()} {getattr(torch.cuda.get_device_properties(place), "uuid", f"process {rank}")}'
 
 
-def _wants_gpu(opt: Mapping[str, Any]) -> bool:
-    import torch
+def refuse_shared_gpus(taken: Sequence[str]) -> None:
+    """Refuses what NCCL would, which says so in every process, at length.
 
-    return opt.get('num_gpu', 'auto') != 0 and torch.cuda.device_count() > 0
+    Args:
+        taken: what :func:`take_device` returned to all processes.
+
+    Raises:
+        UserError: if two have the same GPU.
+    """
+    gpus = [gpu for gpu in taken if gpu]
+    if len(set(gpus)) < len(gpus):
+        raise UserError(
+            f'num_gpu: {len(gpus)} processes have {len(set(gpus))} GPUs, and NCCL wants one for each: start fewer, '
+            'have SLURM give each its own (--gpus-per-task=1), or set dist_params: backend: gloo'
+        )
 
 
-def _backend(wanted: Any, on_gpu: bool) -> str:
-    """What carries gradients: NCCL for GPUs, gloo for CPUs, which NCCL cannot serve, and wherever it is asked for."""
-    import torch.distributed as dist
-
-    if wanted not in _BACKENDS:
-        raise UserError(f'dist_params:backend: {wanted!r}; write one of {", ".join(_BACKENDS)}')
-    return 'nccl' if wanted == 'nccl' and on_gpu and dist.is_nccl_available() else 'gloo'
+def _dist_params(opt: Mapping[str, Any]) -> Mapping[str, Any]:
+    settings = opt.get('dist_params')
+    return settings if isinstance(settings, Mapping) else {}
 
 
 def _check_environment(launcher: str) -> None:
@@ -146,7 +226,8 @@ def _unless_met(init_dist: Callable[..., None]) -> Callable[..., None]:
 def _before_all_go_on(make_exp_dirs: Callable[..., None]) -> Callable[..., None]:
     def make(opt: dict[str, Any]) -> None:
         make_exp_dirs(opt)
-        gathered(None)
+        if is_our_option_file(opt):
+            gathered(None)
 
     return make
 

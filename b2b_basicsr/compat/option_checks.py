@@ -9,16 +9,16 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from b2b_basicsr.compat.launchers import meet, take_device
+from b2b_basicsr.compat.launchers import Wish, meet, refuse_shared_gpus, take_device
 from b2b_basicsr.compat.mend import Mend
+from b2b_basicsr.compat.our_option_files import is_our_option_file
 from b2b_basicsr.compat.training_script import wrap_parse_options
 from b2b_basicsr.errors import ToldElsewhereError, UserError, exit_with
 from b2b_basicsr.options.option_file import force_option, read_option_file
-from b2b_basicsr.processes import HEAD_START, failing_together, gathered
-from b2b_basicsr.registration import is_ours
+from b2b_basicsr.processes import HEAD_START, failing_together, gathered, this_process
 
 OptionCheck = Callable[[dict[str, Any], argparse.Namespace], None]
 
@@ -34,17 +34,6 @@ def register_option_check(check: OptionCheck) -> OptionCheck:
     if check not in OPTION_CHECKS:
         OPTION_CHECKS.append(check)
     return check
-
-
-def is_our_option_file(opt: Mapping[str, Any]) -> bool:
-    """Tell whether options name a model type or a data set type of ours."""
-    from basicsr.utils.registry import DATASET_REGISTRY, MODEL_REGISTRY
-
-    datasets = opt.get('datasets')
-    sections = datasets.values() if isinstance(datasets, Mapping) else ()
-    return is_ours(MODEL_REGISTRY, opt.get('model_type')) or any(
-        is_ours(DATASET_REGISTRY, section.get('type')) for section in sections if isinstance(section, Mapping)
-    )
 
 
 def _checking(parse_options: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,15 +89,41 @@ def _start_and_check(args: argparse.Namespace, is_train: bool) -> None:
     if mistake is None and not is_our_option_file(opt):
         return
     if args.launcher != 'none':
-        meet(args.launcher, opt)
+        _start_together(args.launcher, opt, mistake)
     else:
         _refuse_processes_apart()
+        if mistake is not None:
+            raise mistake
+    with failing_together():
+        _check_before_parsing(opt, args, is_train)
+
+
+def _start_together(launcher: str, opt: dict[str, Any], mistake: UserError | None) -> None:
+    """Has the processes meet, and each take its device; ``mistake`` may be one process's alone."""
+    from b2b_basicsr.checks.late_errors import end_late_errors_in_one_line  # imports what imports this
+
+    wish: Wish | None = None
+    try:
+        wish = Wish.of(opt) if mistake is None else None
+    except UserError as error:
+        mistake = error
+    try:
+        meet(launcher, opt, wish)
+    except UserError as apart:
+        if mistake is None:
+            raise
+        raise mistake from apart
+    end_late_errors_in_one_line()  # only now: torch puts a hook of its own over ours when they meet
     with failing_together():
         if mistake is not None:
             raise mistake
-        if args.launcher != 'none':
-            take_device(opt)
-        _check_before_parsing(opt, args, is_train)
+    wishes = [each for each in gathered(wish) if each is not None]
+    taken = ''
+    with failing_together():
+        taken = take_device(launcher, opt, wishes, this_process()[0])
+    everyones = gathered(taken)
+    with failing_together():
+        refuse_shared_gpus(everyones)
 
 
 def _read(args: argparse.Namespace) -> tuple[dict[str, Any], UserError | None]:

@@ -160,8 +160,7 @@ class PictureSource:
         """
         content = self._content(index)
         size = plain_png_size(io.BytesIO(content))
-        # Pillow refuses or warns of pictures that are larger, lest a small file fill the memory.
-        if size is None or size[0] * size[1] > (Image.MAX_IMAGE_PIXELS or math.inf):
+        if size is None or _minds_size(size):
             return self._decoded(index, content)
         return PlainPng(content, size, partial(self._decoded, index, content))
 
@@ -186,8 +185,16 @@ class PictureSource:
             raise self._unreadable(index, cause) from cause
 
 
+def _minds_size(size: Size) -> bool:
+    """Whether Pillow refuses or warns of a picture that large, lest a small file fill the memory."""
+    return size[0] * size[1] > (Image.MAX_IMAGE_PIXELS or math.inf)
+
+
 def _shown_size(file: IO[bytes]) -> Size:
     if size := plain_png_size(file):
+        if _minds_size(size):
+            file.seek(0)
+            Image.open(file)  # which says so; it reads the header alone, and the file is the caller's
         return size
     file.seek(0)
     with Image.open(file) as picture:

@@ -60,7 +60,8 @@ def plain_png_size(file: IO[bytes]) -> Size | None:
 class PlainPng:
     """A plain PNG in memory, with what :class:`RandomCrop` needs of a Pillow picture, and the same pixels.
 
-    libvips decodes it, more than twice as fast as Pillow, down to the lowest row that is needed.
+    libvips decodes it, faster than Pillow (whole pictures 1.4 to 1.8 times, by their contents), and no further than the
+    lowest row that is needed: a crop in the upper half about 3 times as fast.
 
     Args:
         content: the file.
@@ -103,7 +104,9 @@ class PlainPng:
         left, top, right, bottom = box
         width, height = right - left, bottom - top
         try:
-            picture = vips.Image.pngload_buffer(self._content, access='sequential', fail_on='warning')
+            # A source reads the bytes where they are; pngload_buffer would copy the file first.
+            source = vips.Source.new_from_memory(self._content)
+            picture = vips.Image.pngload_source(source, access='sequential', fail_on='warning')
             if (picture.width, picture.height, picture.bands, picture.format) != (*self.size, 3, 'uchar'):
                 return None
             # Region.fetch decodes in this very thread. Other ways start libvips' own, beside the other workers', which
@@ -116,9 +119,10 @@ class PlainPng:
 
 @cache
 def _vips() -> ModuleType:
+    """pyvips, its cache of operations turned off: for the whole process, whoever else uses pyvips there."""
     import pyvips
 
-    # libvips would keep the last 100 files in memory, in case one is asked for again.
+    # It would keep the last 100 files in memory, in case one is asked for again.
     pyvips.cache_set_max(0)
     module: ModuleType = pyvips
     return module

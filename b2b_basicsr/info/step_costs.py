@@ -85,9 +85,9 @@ def _step_options(opt: Mapping[str, Any]) -> dict[str, Any]:
     wanted |= {'val': None, 'network_deblur': None, 'path': {}}
     # One by one, as BasicSR takes keys out of sections, which YAML may have made one.
     wanted['train'] = {key: deepcopy(value) for key, value in opt['train'].items() if key not in _OF_NO_COUNT}
-    for section in wanted['train'].values():
-        if isinstance(section, dict):
-            section.pop('fused', None)
+    for name in ('optim_g', 'optim_d'):
+        if name in wanted['train']:
+            wanted['train'][name]['fused'] = False  # a fused optimiser refuses tensors without numbers in torch 2.4
     return wanted
 
 

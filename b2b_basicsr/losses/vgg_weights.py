@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import basicsr.archs.vgg_arch as vgg_arch
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.processes import this_process
 
 DOWNLOAD = 'download'
 _OPTION_KEY = 'train:vgg_weights'
@@ -23,13 +26,23 @@ _LAYOUTS = {'vgg11': 'A', 'vgg13': 'B', 'vgg16': 'D', 'vgg19': 'E'}
 def _download(vgg_type: str) -> Mapping[str, Tensor]:
     weights = get_model_weights(vgg_type)['IMAGENET1K_V1']
     try:
-        state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
+        with _one_at_a_time(weights.url):
+            state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
     except Exception as cause:
         raise UserError(
             f'{_OPTION_KEY}: {vgg_type} could not be downloaded from {weights.url} ({cause}); give a file of '
             "torchvision's weights instead, or use a content loss without them (RandomFeatureLoss)"
         ) from cause
     return state
+
+
+def _one_at_a_time(url: str) -> AbstractContextManager[Any]:
+    """Of several processes one downloads, and the others find the file then."""
+    kept = Path(torch.hub.get_dir(), 'checkpoints', Path(url).name)  # torch's place for it
+    if this_process()[1] == 1 or kept.is_file():
+        return nullcontext()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(kept.with_name(f'{kept.name}.lock'))
 
 
 def _read(vgg_type: str, path: str) -> Mapping[str, Tensor]:

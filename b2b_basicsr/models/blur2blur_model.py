@@ -67,6 +67,8 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
         super().__init__(opt)
         used = frozen_sections(opt)
         self.net_k = self._build_frozen('network_k') if self.is_train and 'network_k' in used else None
+        if self.net_k is not None:
+            self._frozen(self.net_k)
         if self.is_train and opt.get('network_k') and self.net_k is None:
             get_root_logger().info('network_k is not used: K comes from another source than known pairs.')
         self.net_deblur = self._build_frozen('network_deblur') if 'network_deblur' in used else None
@@ -82,7 +84,7 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
     # ------------------------------------------------------------------------------------------------ networks
 
     def _build_frozen(self, section: str) -> nn.Module:
-        return self._in_computing_type(frozen_network(self.opt, section, self.device, self._memory_format))
+        return frozen_network(self.opt, section, self.device, self._memory_format)
 
     # ------------------------------------------------------------------------------------------------ training
 
@@ -93,8 +95,6 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
             self._start_as_identity()
         with vgg_weights(train_opt.get('vgg_weights', 'download')):
             super().init_training_settings()
-        if hasattr(self, 'net_g_ema'):
-            self.net_g_ema.to(memory_format=self._memory_format)
         self.accum_iter = int(train_opt.get('accum_iter', 1))
         self.gp_weight = float((train_opt.get('gp_opt') or {}).get('weight', 0))
         lpips = build_loss(train_opt['lpips_opt']).to(self.device) if train_opt.get('lpips_opt') else None
@@ -103,7 +103,7 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
         if not self.content_losses:
             raise UserError(f'train: no content loss; set at least one of {", ".join(criteria)}')
         for criterion in self.content_losses.values():
-            self._in_computing_type(criterion.to(memory_format=self._memory_format))
+            self._frozen(criterion)
 
     def _start_as_identity(self) -> None:
         net_g = self.get_bare_model(self.net_g)
@@ -179,17 +179,18 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
         self._keep_losses(losses.means)
 
     def _step_d(self, losses: MeanLosses, keep_graph: bool) -> tuple[list[Tensor], list[RandomState]]:
-        """Gives G's outputs for the last part, and where the random numbers stood before each."""
+        """Gives G's outputs for the last part; of several, where the random numbers stood before each."""
         self.net_d.requires_grad_(True)
         self.optimizer_d.zero_grad(set_to_none=True)
         states: list[RandomState] = []
         alphas = self._draw_alpha(len(self.known)) if self.gp_weight > 0 else torch.zeros(len(self.known))
-        batch = zip(*(part.chunk(self.accum_iter) for part in (self.lq, self.known, alphas)), strict=True)
-        for lq, known, alpha in batch:
-            states.append(RandomState.of(self.device))
+        batch = zip(*(whole.chunk(self.accum_iter) for whole in (self.lq, self.known, alphas)), strict=True)
+        for part, (lq, known, alpha) in enumerate(batch, start=1):
+            if self.accum_iter > 1:
+                states.append(RandomState.of(self.device))
             with torch.set_grad_enabled(keep_graph):
                 outputs = self._translate(lq)
-            with self._accumulating(self.net_d, more_to_come=len(states) < self.accum_iter):
+            with self._accumulating(self.net_d, more_to_come=part < self.accum_iter):
                 total = self._d_loss(losses, known, [output.detach() for output in outputs], alpha)
                 self.scaler.scale(total / self.accum_iter).backward()
         self.scaler.step(self.optimizer_d)
@@ -211,10 +212,10 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
         """With G's outputs for the whole batch and their graph; without, they are made again, part by part."""
         self.net_d.requires_grad_(False)
         self.optimizer_g.zero_grad(set_to_none=True)
-        for place, (lq, state) in enumerate(zip(self.lq.chunk(self.accum_iter), states, strict=True)):
+        for place, lq in enumerate(self.lq.chunk(self.accum_iter)):
             with self._accumulating(self.net_g, more_to_come=place + 1 < self.accum_iter):
                 if outputs is None:
-                    with state.again():
+                    with states[place].again():
                         made = self._translate(lq)
                 else:
                     made = outputs

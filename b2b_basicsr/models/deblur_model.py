@@ -64,12 +64,10 @@ class DeblurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restoration
         self.train_settings = DeblurTrainOptions.from_options('train', self.opt['train'])
         with vgg_weights(self.train_settings.vgg_weights):
             super().init_training_settings()
-        if hasattr(self, 'net_g_ema'):
-            self.net_g_ema.to(memory_format=self._memory_format)
         criteria = {'l_pix': self.cri_pix, 'l_percep': self.cri_perceptual}
         self.losses: dict[str, nn.Module] = {name: criterion for name, criterion in criteria.items() if criterion}
         for criterion in self.losses.values():
-            criterion.to(memory_format=self._memory_format)
+            self._frozen(criterion)
         first = 1
         for stage in self.train_settings.progressive_patches:
             get_root_logger().info(

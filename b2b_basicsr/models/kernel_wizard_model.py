@@ -20,7 +20,6 @@ from b2b_basicsr.models.centre_crop import centre_crop
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.moving_average import MovingAverage
 from b2b_basicsr.models.optimizers import Optimizers
-from b2b_basicsr.models.placement import Placement
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.shared_validation import Pictures, SharedValidation, Validation
 from b2b_basicsr.models.strip_picture import strip_picture
@@ -35,7 +34,7 @@ _STRIP_SIDE = 256
 
 
 @MODEL_REGISTRY.register()
-class KernelWizardModel(Placement, Optimizers, Schedules, MovingAverage, TrainingLog, SharedValidation, SRModel):
+class KernelWizardModel(Optimizers, Schedules, MovingAverage, TrainingLog, SharedValidation, SRModel):
     """Trains ``KernelWizard`` on pairs of a known blur. Tran et al., CVPR 2021; Blur2Blur's network K.
 
     A batch is any of BasicSR's paired sets: ``lq`` the blurry picture, ``gt`` its sharp twin. The code of the pair and
@@ -67,8 +66,6 @@ class KernelWizardModel(Placement, Optimizers, Schedules, MovingAverage, Trainin
     def init_training_settings(self) -> None:
         """EMA, loss, optimiser and schedule, by BasicSR."""
         super().init_training_settings()
-        if hasattr(self, 'net_g_ema'):
-            self.net_g_ema.to(memory_format=self._memory_format)
         self.kl_weight = float((self.opt['train'].get('kl_opt') or {}).get('weight', 0))
 
     def feed_data(self, data: Mapping[str, Any]) -> None:

@@ -6,16 +6,27 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from basicsr.models.base_model import BaseModel
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from b2b_basicsr.models.placement import Placement
+from b2b_basicsr.processes import take_from_first
 
-class MovingAverage(BaseModel):
+
+class MovingAverage(Placement):
     """Mixin of BasicSR's models: what ``model_ema`` does there, a weight at a time, done to all weights together."""
 
-    net_g: nn.Module
     net_g_ema: nn.Module
+
+    def init_training_settings(self) -> None:
+        """BasicSR's, and the average in the memory format of what it is an average of, the same in all processes.
+
+        What a checkpoint lacks (``strict_load_g: false``) each process would have drawn for itself.
+        """
+        super().init_training_settings()
+        if hasattr(self, 'net_g_ema'):
+            self.net_g_ema.to(memory_format=self._memory_format)
+            take_from_first(self.net_g_ema)
 
     @torch.no_grad()
     def model_ema(self, decay: float = 0.999) -> None:

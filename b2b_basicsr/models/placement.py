@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from b2b_basicsr.half_precision import DTYPES, multiplying_in
+from b2b_basicsr.models.compilation import compile_in_place
+from b2b_basicsr.processes import take_from_first
 
-_SYNC_BUFFERS = next(  # torch has renamed it
+_SYNC_BUFFERS = next(  # the new name is for every pass alone, the old one for the start, too
     name
     for name in ('forward_sync_buffers', 'broadcast_buffers')
     if name in inspect.signature(DistributedDataParallel).parameters
@@ -50,9 +52,10 @@ class Placement(BaseModel):
     def model_to_device(self, net: nn.Module) -> nn.Module:
         """BasicSR's own, in the memory format that ``channels_last`` asks for, and compiled where ``compile`` does.
 
-        Several processes average gradients (``DistributedDataParallel``) where they train. Running statistics, if
-        there are any, stay each process's own until a validation takes the first one's: to hand them out before every
-        pass would change them between the passes of one step.
+        Several processes average gradients (``DistributedDataParallel``) where they train, and start from the first
+        one's weights and buffers. Running statistics, if there are any, are each process's own from then on, until a
+        validation takes the first one's: to hand them out before every pass would change them between the passes of
+        one step.
         """
         self._compile(net)
         net = net.to(memory_format=self._memory_format)
@@ -69,21 +72,25 @@ class Placement(BaseModel):
             'find_unused_parameters': bool(self.opt.get('find_unused_parameters', False)),
             _SYNC_BUFFERS: False,
         }
-        return DistributedDataParallel(net, **settings)
+        joined = DistributedDataParallel(net, **settings)
+        if _SYNC_BUFFERS == 'broadcast_buffers':  # which leaves them out of what it hands out at first, too
+            take_from_first(net, parameters=False)
+        return joined
 
     def _tell_of_processes(self) -> None:
         backend, asked = dist.get_backend(), (self.opt.get('dist_params') or {}).get('backend', 'nccl')
         why = '' if backend == asked else f', since dist_params: backend: {asked} does not serve the {self.device}'
         get_root_logger().info(f'Processes: {dist.get_world_size()}, over {backend}{why}.')
 
-    def _in_computing_type(self, net: nn.Module) -> nn.Module:
-        """A frozen network, with the weights that autocast would give it anew at every pass."""
+    def _frozen(self, net: nn.Module) -> nn.Module:
+        """A network that is not trained, laid out as pictures are, and its weights as autocast makes them."""
+        net = net.to(memory_format=self._memory_format)
         return net if self._amp is None else multiplying_in(self._amp, net)
 
     def _compile(self, net: nn.Module) -> None:
-        """In place, so that the keys of its checkpoint stay; ``forward`` remains as it was, and is not compiled."""
         if self._compiles:
-            net.compile(dynamic=False)
+            # With accum_iter G runs twice, with gradients and without, and must drop the same channels.
+            compile_in_place(net, same_random_numbers=self.opt['train'].get('accum_iter', 1) > 1)
 
     def _plain(self, net: nn.Module) -> Callable[..., Any]:
         """A network past what was put around it.
@@ -103,4 +110,7 @@ class Placement(BaseModel):
         return torch.autocast(self.device.type, self._amp, enabled=self._amp is not None)
 
     def _to_device(self, picture: Tensor) -> Tensor:
+        if picture.is_cuda:
+            # From BasicSR's prefetcher, which fills it on another stream, and would again while it is in use here.
+            picture.record_stream(torch.cuda.current_stream())
         return picture.to(self.device, memory_format=self._memory_format, non_blocking=True)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch.distributed as dist
 from numpy import uint8
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
@@ -17,7 +16,7 @@ from b2b_basicsr.models.picture_names import PictureNames
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.models.validation_record import ValidationRecord
-from b2b_basicsr.processes import failing_together, gathered, gathered_by_first, this_process
+from b2b_basicsr.processes import failing_together, gathered, gathered_by_first, take_from_first, this_process
 from b2b_basicsr.records.picture_scores import ScoredPicture
 
 Pictures = Mapping[str, NDArray[uint8]]
@@ -128,9 +127,9 @@ class SharedValidation(ValidationRecord):
 
     def _take_buffers_of_first(self) -> None:
         """Running statistics differ between processes: those that are saved are the first one's."""
-        if this_process()[1] > 1:
-            for buffer in self.get_bare_model(self.net_g).buffers():
-                dist.broadcast(buffer, 0)
+        for net in (self.net_g, getattr(self, 'net_g_ema', None)):
+            if net is not None:
+                take_from_first(self.get_bare_model(net), parameters=False)
 
 
 def _names_in(dataset: Any) -> PictureNames:
@@ -140,8 +139,9 @@ def _names_in(dataset: Any) -> PictureNames:
         UserError: if the processes see different sets.
     """
     paths = [path if isinstance(path, str) else path['lq_path'] for path in getattr(dataset, 'paths', ())]
+    everyones = gathered(paths)
     with failing_together():
-        if any(others != paths for others in gathered(paths)):
+        if any(others != paths for others in everyones):
             raise UserError(
                 f'{dataset.opt["dataroot_lq"]}: not the same pictures in the same order for all processes; let all '
                 'machines see the same folder, and list it with type: PairedFolderDataset or SingleFolderDataset'

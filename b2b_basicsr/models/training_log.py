@@ -23,7 +23,10 @@ class TrainingLog(BaseModel):
         self._pending_losses = OrderedDict((name, loss.detach()) for name, loss in losses.items())
 
     def get_current_log(self) -> Mapping[str, float]:
-        """The last step's losses; of several processes, their mean. All must ask at the same steps, as BasicSR does."""
+        """The last step's losses; of several processes, their mean, in the first one alone, which writes the log.
+
+        All processes must ask at the same steps, as BasicSR does.
+        """
         if self._pending_losses is not None:
             self.log_dict, self._pending_losses = self.reduce_loss_dict(self._pending_losses), None
         return self.log_dict

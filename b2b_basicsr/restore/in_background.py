@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 Item = TypeVar('Item')
 
@@ -15,7 +17,31 @@ _POLL = 0.5
 """Seconds; a wait without end does not hear Ctrl-C on every system."""
 
 _PATIENCE = 5.0
-"""Seconds that a thread is waited for which is to end early."""
+"""Seconds that threads are waited for which are to end early."""
+
+_threads: WeakSet[threading.Thread] = WeakSet()
+
+
+def some_still_at_work() -> bool:
+    """Whether a thread of this module has not ended, though its context may have."""
+    return any(thread.is_alive() for thread in tuple(_threads))
+
+
+class Patience:
+    """Some seconds, for all threads together that are waited for while contexts end, one within the other."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+
+    def renew(self) -> None:
+        """Waits that come now have nothing to do with those before."""
+        self._until = None
+
+    def wait_for(self, thread: threading.Thread) -> None:
+        """Until it ends, or the seconds since the first wait are over."""
+        if self._until is None:
+            self._until = time.monotonic() + _PATIENCE
+        thread.join(max(0.0, self._until - time.monotonic()))
 
 
 class ReadAhead(Generic[Item]):
@@ -27,15 +53,18 @@ class ReadAhead(Generic[Item]):
     Args:
         items: used by that thread alone. A generator's ``finally`` runs there, too.
         ahead: how many items may be ready, or being made, beyond the one that was given out last.
+        patience: with the thread at the end of the context.
     """
 
-    def __init__(self, items: Iterator[Item], ahead: int = 1) -> None:
+    def __init__(self, items: Iterator[Item], ahead: int = 1, patience: Patience | None = None) -> None:
         self._items = items
+        self._patience = patience or Patience()
         self._free = threading.Semaphore(ahead)
         self._ready: deque[Future[Item]] = deque()
         self._some_ready = threading.Semaphore(0)
         self._ended = False
         self._thread = threading.Thread(target=self._read, name='read ahead', daemon=True)
+        _threads.add(self._thread)
 
     def __enter__(self) -> ReadAhead[Item]:
         self._thread.start()
@@ -46,7 +75,7 @@ class ReadAhead(Generic[Item]):
         self._free.release()
         self._ready.clear()
         # Not for ever: a file that cannot be read on, of a network that is gone, must not keep the process.
-        self._thread.join(_PATIENCE)
+        self._patience.wait_for(self._thread)
 
     def __iter__(self) -> Iterator[Item]:
         while True:
@@ -93,14 +122,17 @@ class WriteBehind:
 
     Args:
         behind: how many calls may wait or be at work; one more waits in :meth:`do`.
+        patience: with the thread where the context ends by an exception.
     """
 
-    def __init__(self, behind: int = 1) -> None:
+    def __init__(self, behind: int = 1, patience: Patience | None = None) -> None:
+        self._patience = patience or Patience()
         self._free = threading.Semaphore(behind)
         self._calls: deque[tuple[Callable[[], object], Future[None]]] = deque()
         self._some = threading.Semaphore(0)
         self._ended = False
         self._thread = threading.Thread(target=self._work, name='write behind', daemon=True)
+        _threads.add(self._thread)
 
     def __enter__(self) -> WriteBehind:
         self._thread.start()
@@ -111,7 +143,15 @@ class WriteBehind:
             self._calls.clear()
         self._ended = True
         self._some.release()
-        self._thread.join(None if kind is None else _PATIENCE)
+        if kind is None:
+            self._thread.join()
+        else:
+            self._patience.wait_for(self._thread)
+
+    @property
+    def still_at_work(self) -> int | None:
+        """The ``ident`` of the thread; ``None`` if it has ended or not begun."""
+        return self._thread.ident if self._thread.is_alive() else None
 
     def do(self, call: Callable[[], object]) -> Future[None]:
         """Has something done, soon.
@@ -157,6 +197,11 @@ def wait_for(done: Future[None]) -> None:
     Raises:
         Exception: what it raised.
     """
+    wait_until_done(done)
+    done.result()
+
+
+def wait_until_done(done: Future[None]) -> None:
+    """Waits until it is done, or has failed."""
     while not wait((done,), timeout=_POLL).done:
         pass
-    done.result()

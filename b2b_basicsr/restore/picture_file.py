@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import pyvips
@@ -24,6 +26,8 @@ DEFAULT_QUALITY = 95
 
 Samples = NDArray[Any]
 """uint8 or uint16."""
+
+Made = TypeVar('Made')
 
 _GREY, _COLOUR = {'b-w', 'grey16'}, {'srgb', 'rgb', 'rgb16'}
 _TURNED = (5, 6, 7, 8)
@@ -83,22 +87,27 @@ def read_picture(path: Path) -> PictureFile:
     """
     kind = _format_of(path)
     try:
-        loaded = _load(path, kind)
-        pages = loaded.get('n-pages') if loaded.get_typeof('n-pages') else 1
-        if kind == 'png':
-            pages = _frames_of_png(path)  # libvips knows the first alone
-        if pages > 1:
-            raise UserError(f'holds {pages} pictures (pages or an animation); save them one by one')
-        _refuse_other_samples(loaded)
-        orientation = loaded.get('orientation') if loaded.get_typeof('orientation') else 1
-        if orientation != 1:
-            loaded = loaded.copy_memory().autorot()
-        samples = loaded.numpy()
+        samples, orientation = _by_libvips(lambda: _samples_of(path, kind))
     except pyvips.Error as cause:
         raise UserError(f'cannot be read as a picture ({_said(cause)}); mend it or leave it out') from cause
     if samples.ndim == 2:
         samples = samples[..., None]
     return PictureFile(path, kind, _is_lossless(path, kind), samples, turned=orientation in _TURNED)
+
+
+def _samples_of(path: Path, kind: str) -> tuple[Samples, int]:
+    """As they are shown, and the EXIF orientation that they had."""
+    loaded = _load(path, kind)
+    pages = loaded.get('n-pages') if loaded.get_typeof('n-pages') else 1
+    if kind == 'png':
+        pages = _frames_of_png(path)  # libvips knows the first alone
+    if pages > 1:
+        raise UserError(f'holds {pages} pictures (pages or an animation); save them one by one')
+    _refuse_other_samples(loaded)
+    orientation = loaded.get('orientation') if loaded.get_typeof('orientation') else 1
+    if orientation != 1:
+        loaded = loaded.copy_memory().autorot()
+    return loaded.numpy(), orientation
 
 
 def write_picture(out: Path, samples: Samples, like: PictureFile, quality: int = DEFAULT_QUALITY) -> None:
@@ -123,8 +132,7 @@ def write_picture(out: Path, samples: Samples, like: PictureFile, quality: int =
             if like.format in ('jpeg', 'png'):
                 save, with_metadata_of = _STREAMED[like.format]
                 with tempfile.TemporaryFile(dir=out.parent) as pixels:  # in memory it would grow with the picture
-                    target = pyvips.Target.new_to_descriptor(pixels.fileno())
-                    _saved(lambda: save(picture, target, quality, 8 * samples.itemsize), out)
+                    _saved(lambda: save(picture, _emptied(pixels), quality, 8 * samples.itemsize), out)
                     file.writelines(with_metadata_of(source, pixels, like.turned))
             else:
                 webp = _saved(
@@ -135,6 +143,12 @@ def write_picture(out: Path, samples: Samples, like: PictureFile, quality: int =
                 )
                 size, alpha = (samples.shape[1], samples.shape[0]), samples.shape[2] == 4
                 file.write(webp_chunks.with_chunks_of(source, io.BytesIO(webp), size, alpha, like.turned))
+
+
+def _emptied(file: IO[bytes]) -> pyvips.Target:
+    file.seek(0)
+    file.truncate()
+    return pyvips.Target.new_to_descriptor(file.fileno())
 
 
 def _save_jpeg(picture: pyvips.Image, target: pyvips.Target, quality: int, depth: int) -> None:
@@ -235,9 +249,63 @@ def _as_vips(samples: Samples) -> pyvips.Image:
 
 def _saved(save: Callable[[], Any], out: Path) -> Any:
     try:
-        return save()
+        return _by_libvips(save)
     except pyvips.Error as cause:
         raise UserError(f'cannot be written to {out} ({_said(cause)})') from cause
+
+
+class _Threads:
+    """Those that use libvips, together or one alone."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._together = 0
+        self._alone = 0  # that are, or wait to be
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        with self._change:
+            self._change.wait_for(lambda: not self._alone)
+            self._together += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._together -= 1
+                self._change.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._change:
+            self._alone += 1
+            try:
+                self._change.wait_for(lambda: not self._together)
+                yield  # within the lock, for which all others wait
+            finally:
+                self._alone -= 1
+                self._change.notify_all()
+
+
+_threads = _Threads()
+
+
+def _by_libvips(call: Callable[[], Made]) -> Made:
+    """What a call gives, or the error that libvips makes in it.
+
+    libvips collects what it has to say of errors in one place for all threads. What fails beside another thread is
+    therefore done again, alone, where it says why.
+
+    Args:
+        call: may be called twice.
+
+    Raises:
+        pyvips.Error: that it makes alone.
+    """
+    with suppress(pyvips.Error), _threads.together():
+        return call()
+    with _threads.alone():
+        pyvips.vips_lib.vips_error_clear()
+        return call()
 
 
 def _said(cause: pyvips.Error) -> str:

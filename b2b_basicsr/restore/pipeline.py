@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.compile_check import missing_for_compile
+from b2b_basicsr.models.compilation import missing_for_compile
 from b2b_basicsr.restore.network_file import DEBLURRER_SECTIONS, TRANSLATOR_SECTIONS, network_from_file
 from b2b_basicsr.restore.precision import Precision, check_precision, computing_in, prepared_for, refuse_overflow
 from b2b_basicsr.restore.tile_size import (
@@ -31,8 +33,13 @@ Picture = TypeVar('Picture', bound='Tensor | NDArray[Any]')
 Tile = int | Literal['auto'] | None
 TileBatch = int | Literal['auto']
 Networks = tuple[tuple[str, nn.Module], ...]
-Run = Callable[[Tensor, tuple[int, int]], tuple[Tensor, ...]]
-"""Of [n, 3, h, w], and the height and width that most tiles have."""
+Usual = tuple[int, int, int]
+"""How many tiles come at once, and their height and width, where it is not the rest of a row or column."""
+
+Run = Callable[[Tensor, Usual], tuple[Tensor, ...]]
+"""Of [n, 3, h, w], and what n, h and w mostly are."""
+
+_logger = logging.getLogger('b2b_basicsr')
 
 _ROWS_AT_ONCE = 32
 _MOST_COMPILED = 4  # of which each takes a minute or more; torch gives up after eight
@@ -56,11 +63,14 @@ class Blur2BlurPipeline:
             does not hang on those before it.
         overlap: pixels that neighbouring tiles share, or a few more.
         precision: what the networks multiply in: ``'fp32'``; or ``'bf16'`` or ``'fp16'``, by autocast, with copies of
-            the networks, which is faster where the hardware has it. On CUDA, torch's own switches say whether
+            the networks, which is faster where the hardware has it. fp16's numbers end at 65504: that they overflow
+            is seen where a result is not finite, which need not be. On CUDA, torch's own switches say whether
             convolutions in fp32 may use TF32, which they do by default.
         compile: ``torch.compile``, in place, for the sizes of pictures or tiles that come more than once, four at most;
-            the second picture of such a size waits for it, for a minute or more. Others run as they are: tiles at the
-            right and bottom that are smaller than the rest, and pictures of ever other sizes.
+            the second picture or tile of such a size waits for it, for a minute or more. Others run as they are: tiles
+            at the right and bottom that are smaller than the rest, or are fewer at once, and pictures of ever other
+            sizes. Where the compiler fails, it is told by a warning of the logger ``b2b_basicsr``, and no more sizes
+            are compiled.
         tile_batch: how many tiles of a row are run at once, or frames, where these are run whole; ``'auto'``: without
             CUDA 1; with CUDA as many as fit into the memory that is free when the first picture comes, up to 2048 x
             2048 pixels.
@@ -121,8 +131,9 @@ class Blur2BlurPipeline:
         if compile:  # not before: it would be compiled for 64 x 64
             for _, net in self._networks(translate=True):
                 net.compile(dynamic=False)
-        self._seen: set[torch.Size] = set()
+        self._seen: set[tuple[torch.Size, int]] = set()
         self._compiled: set[torch.Size] = set()
+        self._most_compiled = _MOST_COMPILED
 
     @classmethod
     def from_files(
@@ -165,8 +176,9 @@ class Blur2BlurPipeline:
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     path = f'{folder}/nafnet.pth'
             ...     torch.save({'params': NAFNet(width=8, enc_blk_nums=[1], dec_blk_nums=[1]).state_dict()}, path)
-            ...     Blur2BlurPipeline.from_files(deblurrer=path, device='cpu')
-            Blur2BlurPipeline(translator=None, deblurrer=NAFNetLocal, device=cpu, tile=auto, overlap=64, precision=fp32)
+            ...     pipeline = Blur2BlurPipeline.from_files(deblurrer=path, device='cpu')
+            >>> pipeline.translator, type(pipeline.deblurrer).__name__
+            (None, 'NAFNetLocal')
         """
         for role, path, option_file in (
             ('translator', translator, translator_opt),
@@ -259,7 +271,8 @@ class Blur2BlurPipeline:
         )
         return (
             f'{type(self).__name__}({", ".join(networks)}, device={self.device}, tile={self.tile}, '
-            f'overlap={self.overlap}, precision={self.precision}{", compiled" if self.compile else ""})'
+            f'overlap={self.overlap}, tile_batch={self.tile_batch}, '
+            f'precision={self.precision}{", compiled" if self.compile else ""})'
         )
 
     def frames_at_once(self, height: int, width: int) -> int:
@@ -268,15 +281,33 @@ class Blur2BlurPipeline:
         Args:
             height: of a frame in pixels.
             width: likewise.
+
+        Raises:
+            UserError: if the memory does not suffice.
         """
-        tile = self._tile_for(height, width)
-        if tile is not None and (height > tile or width > tile):
-            return 1  # its tiles are run at once
-        return self._batch_of(height, width)
+        with self._explained_failures():
+            tile = self._tile_for(height, width)
+            if tile is not None and (height > tile or width > tile):
+                return 1  # its tiles are run at once
+            return self._batch_of(height, width)
 
     def _place(self, net: nn.Module) -> nn.Module:
         # Convolutions on the CPU are up to half again as fast with the channels innermost.
-        return prepared_for(self.precision, net.eval()).to(self.device).to(memory_format=torch.channels_last)
+        *converted, as_it_is = prepared_for(self.precision, net.eval())
+        for one in converted:
+            placed = one.to(self.device).to(memory_format=torch.channels_last)
+            if self._runs(placed):
+                return placed
+        return as_it_is.to(self.device).to(memory_format=torch.channels_last)
+
+    def _runs(self, net: nn.Module) -> bool:
+        """Whether a network takes pictures at all; if its original does not, that is told later."""
+        try:
+            with torch.no_grad(), self._explained_failures():
+                self._run(torch.zeros(1, 3, 64, 64), (('', net),))
+        except UserError:
+            return False
+        return True
 
     def _networks(self, translate: bool) -> Networks:
         networks = tuple(
@@ -299,20 +330,28 @@ class Blur2BlurPipeline:
                 results.append(picture)
         return tuple(result.to(home) for result in (results if every_result else results[-1:]))
 
-    def _run_tile(
-        self, part: Tensor, networks: Networks, every_result: bool, usual: tuple[int, int]
-    ) -> tuple[Tensor, ...]:
+    def _run_tile(self, part: Tensor, networks: Networks, every_result: bool, usual: Usual) -> tuple[Tensor, ...]:
         """As :meth:`_run`; compiled, if that is asked for and worth it."""
-        with nullcontext() if self._is_worth_compiling(part.shape, usual) else self._not_compiled():
+        if self._is_worth_compiling(part.shape, usual, len(networks)):
+            try:
+                return self._run(part, networks, every_result)
+            except RuntimeError as cause:
+                if not _is_of_compiler(cause):
+                    raise
+                said = ' '.join(str(cause).partition('Set TORCHDYNAMO_VERBOSE')[0].split())[:200]
+                _logger.warning('compile: %s; this size, and those that are not compiled yet, run uncompiled', said)
+            self._compiled.discard(part.shape)
+            self._most_compiled = 0
+        with self._not_compiled():
             return self._run(part, networks, every_result)
 
-    def _is_worth_compiling(self, shape: torch.Size, usual: tuple[int, int]) -> bool:
-        """Whether [n, 3, h, w] has come before, is no tile at the edge, and not one size too many."""
-        if not self.compile or shape[-2:] != usual:
+    def _is_worth_compiling(self, shape: torch.Size, usual: Usual, networks: int) -> bool:
+        """Whether [n, 3, h, w] has come before to as many networks, is no rest of a row, and not one size too many."""
+        if not self.compile or (shape[0], *shape[-2:]) != usual:
             return False
-        if shape in self._seen and len(self._compiled) < _MOST_COMPILED:
+        if (shape, networks) in self._seen and len(self._compiled) < self._most_compiled:
             self._compiled.add(shape)
-        self._seen.add(shape)
+        self._seen.add((shape, networks))
         return shape in self._compiled
 
     def _not_compiled(self) -> AbstractContextManager[object]:
@@ -332,10 +371,16 @@ class Blur2BlurPipeline:
 
     @cached_property
     def _pixels_that_fit(self) -> int:
-        """On CUDA, at once. Measured when it is first asked for."""
+        """On CUDA, at once; 0 if not even those do by which it is measured, when it is first asked for."""
         networks = self._networks(translate=True)
-        with torch.no_grad(), self._not_compiled():
-            return pixels_that_fit(lambda part: self._run(part, networks), self.device)
+        try:
+            with torch.no_grad(), self._not_compiled():
+                return pixels_that_fit(lambda part: self._run(part, networks), self.device)
+        except (RuntimeError, MemoryError) as cause:
+            if not _is_out_of_memory(cause):
+                raise
+        torch.cuda.empty_cache()
+        return 0
 
     def _tile_for(self, height: int, width: int) -> int | None:
         """Side of the tiles for a picture of this size; ``None`` if it is run whole."""
@@ -358,11 +403,15 @@ class Blur2BlurPipeline:
         """What :func:`~b2b_basicsr.tiling.tiled_bands` gives; one band where pictures are run whole."""
         tile = self._tile_for(height, width)
         if tile is None:
-            yield 0, run(read_rows(0, height), (height, width))
+            yield 0, run(read_rows(0, height), (pictures, height, width))
             return
         tile = tile // ALIGNMENT * ALIGNMENT
-        usual = (min(tile, height), min(tile, width))
-        batch = max(1, self._batch_of(*usual) // pictures)
+        sides = (min(tile, height), min(tile, width))
+        batch = max(1, self._batch_of(*sides) // pictures)
+        if self.compile:
+            starts = tile_starts(width, tile, self.overlap)
+            batch = _with_least_rest(sum(start + sides[1] <= width for start in starts), batch)
+        usual = (pictures * batch, *sides)
         yield from tiled_bands(lambda part: run(part, usual), read_rows, height, width, tile, self.overlap, batch)
 
     def _restore_tensor(self, picture: Tensor, networks: Networks, every_result: bool) -> tuple[Tensor, ...]:
@@ -377,7 +426,10 @@ class Blur2BlurPipeline:
             len(pictures),
             *pictures.shape[-2:],
         )
-        results = tuple(torch.cat(rows, dim=-2) for rows in zip(*(finished for _, finished in bands), strict=True))
+        results = tuple(
+            torch.cat(rows, dim=-2) if len(rows) > 1 else rows[0]
+            for rows in zip(*(finished for _, finished in bands), strict=True)
+        )
         refuse_overflow(self.precision, results)
         return tuple(result.clamp(0, 1).to(picture.dtype).reshape(picture.shape) for result in results)
 
@@ -400,7 +452,7 @@ class Blur2BlurPipeline:
             rows = np.array(pictures[:, top:end], order='C').view({1: np.uint8, 2: np.int16}[picture.itemsize])
             return self._on_device(torch.from_numpy(rows)).permute(0, 3, 1, 2)
 
-        def run(part: Tensor, usual: tuple[int, int]) -> tuple[Tensor, ...]:
+        def run(part: Tensor, usual: Usual) -> tuple[Tensor, ...]:
             return self._run_tile((part.to(torch.int32) & levels).float() / levels, networks, every_result, usual)
 
         for top, finished in self._in_bands(read_rows, run, *pictures.shape[:3]):
@@ -437,6 +489,17 @@ def _rounded_on_device(band: Tensor, levels: int) -> Tensor:
     here = torch.empty(rounded.shape, dtype=_ON_DEVICE[levels], pin_memory=band.device.type == 'cuda')
     # contiguous there, or the copy would be one of single values
     return here.copy_(rounded.to(here.dtype, memory_format=torch.contiguous_format))
+
+
+def _with_least_rest(tiles: int, most: int) -> int:
+    """How many of a row of tiles are run at once, so that few are left at its end: those are not compiled.
+
+    Args:
+        tiles: of the row that are of full width.
+        most: at once.
+    """
+    most = min(tiles, most)
+    return min(range(most, most // 2, -1), key=lambda batch: tiles % batch)
 
 
 def _check_batch(tile_batch: TileBatch) -> None:
@@ -486,7 +549,7 @@ def _applied(role: str, net: nn.Module, picture: Tensor) -> Tensor:
     try:
         outputs = net(picture)
     except (UserError, RuntimeError, ValueError) as cause:
-        if _is_out_of_memory(cause):
+        if _is_out_of_memory(cause) or _is_of_compiler(cause):
             raise
         raise UserError(
             f'{role}: {type(net).__name__} cannot take a picture of {list(picture.shape)}: '
@@ -502,3 +565,8 @@ def _applied(role: str, net: nn.Module, picture: Tensor) -> Tensor:
 
 def _is_out_of_memory(cause: BaseException) -> bool:
     return isinstance(cause, MemoryError | torch.cuda.OutOfMemoryError) or 'DefaultCPUAllocator' in str(cause)
+
+
+def _is_of_compiler(cause: BaseException) -> bool:
+    compiler: Any = sys.modules.get('torch._dynamo.exc')  # not there before something is compiled
+    return compiler is not None and isinstance(cause, compiler.TorchDynamoException)

@@ -26,16 +26,24 @@ def check_precision(precision: str) -> None:
         raise UserError(f'precision: {precision!r}; give {", ".join(PRECISIONS[:-1])} or {PRECISIONS[-1]}')
 
 
-def prepared_for(precision: Precision, net: nn.Module) -> nn.Module:
-    """A copy of a network whose convolutions and linear layers have 16-bit weights; in fp32 the network itself.
-
-    Run it under :func:`computing_in`.
+def prepared_for(precision: Precision, net: nn.Module) -> list[nn.Module]:
+    """Networks of which the first that runs under :func:`computing_in` is to be used: all give the same.
 
     Args:
         precision: to compute in.
         net: any network; it is not changed.
+
+    Returns:
+        In 16 bits, a copy whose convolutions and linear layers have 16-bit weights; at the end the network itself,
+        which in some part may switch autocast off, and multiply in 32 bits there.
     """
-    return net if precision == 'fp32' else multiplying_in(DTYPES[precision], copy.deepcopy(net))
+    if precision == 'fp32':
+        return [net]
+    try:
+        copied = copy.deepcopy(net)
+    except RuntimeError:  # torch copies no weights that the old hook of weight norm has computed
+        return [net]
+    return [multiplying_in(DTYPES[precision], copied), net]
 
 
 def computing_in(precision: Precision, device_type: str) -> AbstractContextManager[object]:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, NoReturn
 
 import cv2
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.strip_picture import strip_picture
 from b2b_basicsr.prepare.write_errors import cannot_write
-from b2b_basicsr.restore.in_background import ReadAhead, WriteBehind, wait_for
+from b2b_basicsr.restore.in_background import Patience, ReadAhead, WriteBehind, wait_for, wait_until_done
 from b2b_basicsr.restore.inputs import Job
 from b2b_basicsr.restore.picture_file import (
     DEFAULT_QUALITY,
@@ -109,7 +110,7 @@ def restore_files(
 ) -> Outcome:
     """Restores files in their order.
 
-    One picture, or two batches of a video's frames, are read ahead at most, and one is written behind.
+    One picture, or one batch of a video's frames, is read ahead at most, and one is written behind.
 
     Args:
         jobs: the files.
@@ -121,11 +122,13 @@ def restore_files(
     Raises:
         UserError: if the disk is full or read-only, where no other file would fare better.
     """
+    patience = Patience()
+    behind = WriteBehind(patience=patience)
     try:
         with (
             tqdm(total=len(jobs), desc='restore', unit='file', disable=not show_bar) as bar,
-            WriteBehind() as behind,
-            ReadAhead(_read_each(jobs, settings)) as inputs,
+            behind,
+            ReadAhead(_read_each(jobs, settings), patience=patience) as inputs,
         ):
             tally = _Tally(say, bar)
             writing = _Writing(behind, tally)
@@ -135,7 +138,8 @@ def restore_files(
                 elif one.job.is_video:
                     writing.settle()
                     with tally.failing(one.job):
-                        tally.restored(one.job, _restore_video(one.job, pipeline, settings, show_bar))
+                        tally.restored(one.job, _restore_video(one.job, pipeline, settings, show_bar, patience))
+                    patience.renew()  # whatever became of it: the next stop is another
                 else:
                     write: Callable[[], object] | None = None
                     with tally.failing(one.job, writing.settle):
@@ -146,7 +150,9 @@ def restore_files(
             writing.settle()
             return tally.outcome
     except BaseException:
-        remove_unfinished()  # of the thread that writes, if it does not end in time
+        writer = behind.still_at_work  # it has not ended in time
+        if writer is not None:
+            remove_unfinished(writer)
         raise
 
 
@@ -269,18 +275,29 @@ def _is_done(job: Job, settings: RestoreSettings) -> bool:
 
 @dataclass(frozen=True)
 class _Restored:
-    """uint8 or uint16, all [h, w, 3] or all [n, h, w, 3]."""
+    """uint8 or uint16, all [h, w, 3] or all [n, h, w, 3]; the source only where it is compared."""
 
-    source: Samples
+    source: Samples | None
     direct: Samples | None
     translated: Samples | None
     result: Samples
 
     def frames(self) -> Iterator[_Restored]:
         """Of [n, h, w, 3], each by itself."""
-        for place in range(len(self.result)):
-            direct, translated = (None if one is None else one[place] for one in (self.direct, self.translated))
-            yield _Restored(self.source[place], direct, translated, self.result[place])
+        for place, result in enumerate(self.result):
+            source, direct, translated = (
+                None if one is None else one[place] for one in (self.source, self.direct, self.translated)
+            )
+            yield _Restored(source, direct, translated, result)
+
+    def files(self, job: Job, settings: RestoreSettings) -> dict[Path, NDArray[np.uint8]]:
+        """Of one frame, what goes where, the result last."""
+        found = {}
+        if self.translated is not None:
+            found[job.translated] = as_8_bits(self.translated)
+        if settings.compared:
+            found[job.compared] = self.side_by_side(settings)
+        return found | {job.result: as_8_bits(self.result)}
 
     def side_by_side(self, settings: RestoreSettings) -> NDArray[np.uint8]:
         """All of it in one picture."""
@@ -299,7 +316,7 @@ def _apply(rgb: Samples, pipeline: Pipeline, settings: RestoreSettings) -> _Rest
     else:
         result = pipeline(rgb)
     direct = pipeline(rgb, translate=False) if settings.compared and settings.with_direct else None
-    return _Restored(rgb, direct, translated, result)
+    return _Restored(rgb if settings.compared else None, direct, translated, result)
 
 
 def _restore_picture(
@@ -329,49 +346,64 @@ def _restore_picture(
     return write
 
 
-def _restore_video(job: Job, pipeline: Pipeline, settings: RestoreSettings, show_bar: bool) -> Sequence[str]:
+def _restore_video(
+    job: Job, pipeline: Pipeline, settings: RestoreSettings, show_bar: bool, patience: Patience
+) -> Sequence[str]:
     source = VideoSource(job.source)
     at_once: Callable[[int, int], int] = getattr(pipeline, 'frames_at_once', lambda height, width: 1)
     with ExitStack() as opened:
-        writers: dict[str, VideoWriter] = {}
-
-        def write(kind: str, frame: Samples) -> None:
-            if kind not in writers:  # opened by the first frame, whose size it has
-                out = {'result': job.result, 'translated': job.translated, 'compared': job.compared}[kind]
-                writers[kind] = opened.enter_context(video_to(out, frame.shape[1], frame.shape[0], source))
-            writers[kind].write(as_8_bits(frame))
+        writers: dict[Path, VideoWriter] = {}
 
         def write_all(frames: _Restored) -> None:
             for frame in frames.frames():
-                write('result', frame.result)
-                if frame.translated is not None:
-                    write('translated', frame.translated)
-                if settings.compared:
-                    write('compared', frame.side_by_side(settings))
+                for out, picture in frame.files(job, settings).items():
+                    writers[out].write(picture)
 
         batches = _batches(source.frames(), at_once(source.facts.height, source.facts.width))
-        # The thread that writes ends before the writers are closed, whatever happens.
-        with _frame_bar(source, show_bar) as bar, WriteBehind() as behind, ReadAhead(batches) as frames:
+        # Writers are opened and closed by this thread: the other may still be in a call when it is given up.
+        with (
+            _frame_bar(source, show_bar) as bar,
+            WriteBehind(patience=patience) as behind,
+            ReadAhead(batches, patience=patience) as frames,
+        ):
             written: Future[None] | None = None
-            for several in frames:
-                restored = _restored_frames(several, pipeline, settings)
-                if written is not None:
-                    wait_for(written)
-                written = behind.do(partial(write_all, restored))
-                bar.update(len(several))
-                del restored, several
+            try:
+                for several in frames:
+                    restored = _restored_frames(several, pipeline, settings)
+                    if written is None:
+                        for out, picture in next(restored.frames()).files(job, settings).items():
+                            height, width = picture.shape[:2]
+                            writers[out] = opened.enter_context(video_to(out, width, height, source))
+                    else:
+                        wait_for(written)
+                    written = behind.do(partial(write_all, restored))
+                    bar.update(len(several))
+                    del restored, several
+            except Exception:
+                _raise_disk_error_of(written)
+                raise
             if written is not None:
                 wait_for(written)
-        left_out = writers['result'].left_out
+        left_out = writers[job.result].left_out
         return [*source.notes, *([f'written without {left_out}'] if left_out else [])]
+
+
+def _raise_disk_error_of(written: Future[None] | None) -> None:
+    """What the disk says concerns the other files, too, so it goes before what else has failed meanwhile."""
+    if written is not None:
+        wait_until_done(written)
+        if isinstance(failure := written.exception(), OSError):
+            raise failure
 
 
 def _restored_frames(frames: list[Frame], pipeline: Pipeline, settings: RestoreSettings) -> _Restored:
     if len(frames) > 1:
         return _apply(np.stack(frames), pipeline, settings)
     one = _apply(frames[0], pipeline, settings)
-    direct, translated = (None if array is None else array[None] for array in (one.direct, one.translated))
-    return _Restored(one.source[None], direct, translated, one.result[None])
+    source, direct, translated = (
+        None if array is None else array[None] for array in (one.source, one.direct, one.translated)
+    )
+    return _Restored(source, direct, translated, one.result[None])
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:

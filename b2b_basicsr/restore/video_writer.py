@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import tempfile
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -171,15 +172,19 @@ class _OpenCVWriter(VideoWriter):
         self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, float(source.facts.rate), (width, height))
         if not self._writer.isOpened():
             raise UserError(f'{path.suffix} cannot be written without ffmpeg; install ffmpeg, or convert it to .mp4')
+        # It may be given up while another thread writes, for which it must not be freed within a frame.
+        self._used = threading.Lock()
 
     def write(self, frame: Frame) -> None:
-        self._writer.write(np.ascontiguousarray(frame[..., ::-1]))
+        with self._used:
+            self._writer.write(np.ascontiguousarray(frame[..., ::-1]))
 
     def finish(self) -> None:
-        self._writer.release()
+        with self._used:
+            self._writer.release()
 
     def abort(self) -> None:
-        self._writer.release()
+        self.finish()
 
 
 def _output_arguments(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -12,6 +14,8 @@ from PIL import Image
 from b2b_basicsr.bench import data_bench
 from b2b_basicsr.bench.data_bench import DECODING, PLAIN, DataBench, bench_forms
 from b2b_basicsr.bench.turns import Form, Measured
+from b2b_basicsr.data.picture_source import PictureSource
+from b2b_basicsr.data.random_crop import Croppable
 from b2b_basicsr.errors import UserError
 
 
@@ -50,6 +54,41 @@ def test_each_form_runs_and_has_a_row(photos: Path, monkeypatch: pytest.MonkeyPa
         assert isinstance(speed, float)
         assert seconds * speed == pytest.approx(1000)
     assert jpeg.rows[0]['x plain'] == png.rows[0]['x plain'] == 1
+
+
+@pytest.mark.parametrize('turns', [1, 2])
+def test_all_forms_decode_the_same_pictures(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    pictures = DataBench(count=6, photos=photos).photographs()
+    forms = {form.form.name: form.form for form in bench_forms('jpeg', pictures, tmp_path / 'made', 6)}
+    opened: list[str] = []
+    pillows, sources = Image.open, PictureSource.open
+
+    def open_file(file: Path | IO[bytes]) -> Image.Image:
+        if isinstance(file, Path):  # else the data set, which decodes what it has read
+            opened.append(file.stem)
+        return pillows(file)
+
+    def open_of_set(source: PictureSource, index: int) -> Croppable:
+        opened.append(Path(source.names[index]).stem)
+        return sources(source, index)
+
+    def decoded(name: str) -> Counter[str]:
+        opened.clear()
+        turn = forms[name].start(*forms[name].arguments)
+        with monkeypatch.context() as patched:
+            patched.setattr(Image, 'open', open_file)
+            patched.setattr(PictureSource, 'open', open_of_set)
+            for _ in range(turns):
+                turn()
+        return Counter(opened)
+
+    threads = cv2.getNumThreads()
+    by_set = decoded('UnpairedBlurDataset, files')
+    assert by_set.total() == 6 * turns
+    assert decoded('UnpairedBlurDataset, LMDB') == decoded(PLAIN) == decoded(DECODING) == by_set
+    cv2.setNumThreads(threads)
 
 
 def test_files_are_what_the_names_say(photos: Path, tmp_path: Path) -> None:

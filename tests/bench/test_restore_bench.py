@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -83,6 +85,27 @@ def test_files_and_videos_are_restored_plainly_and_by_ours(
     assert len(plain) == run.pictures
     assert np.abs(plain - ours).mean() < 2  # both through a lossy format
     assert run.megapixels == pytest.approx(plain[..., 0].size / 1e6)
+
+
+def test_a_turn_on_a_gpu_is_the_mean_of_runs_after_one_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    now = [0.0]
+
+    def run() -> None:
+        now[0] += 5 if not said else 0.2  # the first run takes memory
+        said.append('run')
+
+    for name in ('synchronize', 'reset_peak_memory_stats'):
+        monkeypatch.setattr(torch.cuda, name, lambda name=name: said.append(name))
+    monkeypatch.setattr(time, 'perf_counter', lambda: now[0])
+    seconds = restore_bench._turn(run, RestoreBench(('plain',), device='cuda'))()
+    assert seconds == pytest.approx(0.2)
+    assert said == ['run', 'synchronize', 'reset_peak_memory_stats', *['run', 'synchronize'] * 3]
+
+
+def test_a_video_that_opencv_cannot_write_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match='OpenCV cannot write a video here; leave the part video out'):
+        restore_bench._write_video(tmp_path / 'nowhere' / 'in.mp4', 2, 64, 64)
 
 
 def test_a_hidden_failure_is_no_figure(tmp_path: Path) -> None:

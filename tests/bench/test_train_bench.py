@@ -6,8 +6,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from b2b_basicsr.bench import train_bench
-from b2b_basicsr.bench.device_rates import convolution_rate, matmul_rate
+from b2b_basicsr.bench.device_rates import start_convolutions, start_matrix_product
 from b2b_basicsr.bench.plain_step import plain_step
 from b2b_basicsr.bench.train_bench import FORMS, PLAIN, TrainBench, bench_batch, bench_model, flops_of_a_picture
 from b2b_basicsr.commands.bench_command import bench
@@ -52,14 +51,17 @@ def test_unknown_forms_and_odd_batches_are_refused() -> None:
         TrainBench(forms=('fp32-accum',), batch=3)
 
 
-def test_rates_are_rates() -> None:
-    assert 1e8 < convolution_rate('cpu', 'fp32', 1, 16) < 1e15
-    assert 1e8 < matmul_rate('cpu', 'bf16', 64) < 1e15
+@pytest.mark.parametrize('precision', ['fp32', 'bf16'])
+def test_more_operations_take_more_time(precision: str) -> None:
+    convolutions = [start_convolutions('cpu', precision, 1, 16, flops)() for flops in (1e9, 1e12)]
+    products = [start_matrix_product('cpu', precision, flops)() for flops in (1e9, 1e12)]
+    for little, much in (convolutions, products):
+        assert 1e-6 < little < 10
+        assert 100 < much / little < 10000
 
 
 @pytest.mark.slow
-def test_command_prints_ratios_and_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_bench, 'rates', lambda device, names, batch, crop: dict.fromkeys(names, (1e9, 2e9)))
+def test_command_prints_ratios_and_json() -> None:
     options = ['train', '--tiny', '--crop', '96', '--rounds', '2', '--forms', 'plain,bf16', '--device', 'cpu', '--json']
     result = CliRunner().invoke(bench, options, catch_exceptions=False)
     assert result.exit_code == 0
@@ -67,6 +69,6 @@ def test_command_prints_ratios_and_json(monkeypatch: pytest.MonkeyPatch) -> None
     plain, bf16 = steps['rows']
     assert plain['x plain'] == 1
     assert bf16['x plain'] > 0
-    assert plain['% of floor'] == pytest.approx(100 * plain['floor s'] / plain['s/step'])
-    assert plain['% of peak'] == pytest.approx(plain['% of floor'] / 2)
+    assert 0 < plain['% of floor'] < 200
     assert [row['precision'] for row in rates['rows']] == ['fp32', 'bf16']
+    assert all(row['3x3 convolutions, TFLOP/s'] > 0 for row in rates['rows'])

@@ -51,6 +51,7 @@ def test_forms_take_turns_in_processes_of_their_own(tmp_path: Path) -> None:
     [
         (Form('bad', _failing, (MemoryError(),)), 'out of memory'),
         (Form('bad', _failing, (RuntimeError('CUDA out of memory. Tried'),)), 'out of memory'),
+        (Form('bad', _failing, (UserError('tile: out of memory on cuda'),)), 'out of memory'),
         (Form('bad', _killed), 'killed; most likely there was too little memory'),
     ],
 )
@@ -62,11 +63,20 @@ def test_a_form_without_memory_leaves_the_others_alone(form: Form, why: str, tmp
     assert done.failure is None
 
 
-def test_mistakes_and_errors_are_told() -> None:
-    with pytest.raises(UserError, match='no such thing'):
-        run_in_turns([Form('bad', _failing, (UserError('no such thing'),))], progress=False)
-    with pytest.raises(RuntimeError, match=r'(?s)bad: Traceback.*ValueError: odd'):
-        run_in_turns([Form('bad', _failing, (ValueError('odd'),))], progress=False)
+def test_mistakes_and_errors_are_told_in_the_place_of_figures(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    forms = [
+        Form('mistaken', _failing, (UserError('no such thing'),)),
+        Form('wrong', _failing, (ValueError('odd'),)),
+        Form('good', _noting, (str(tmp_path / 'log'), 'good', 1)),
+    ]
+    mistaken, wrong, good = run_in_turns(forms, rounds=1, progress=False)
+    assert (mistaken.failure, wrong.failure, good.failure) == ('no such thing', 'ValueError: odd', None)
+    assert len(good.seconds) == 1
+    assert 'Traceback' in capfd.readouterr().err
+    with pytest.raises(UserError, match=r'^mistaken: no such thing; wrong: ValueError: odd$'):
+        run_in_turns(forms[:2], progress=False)
 
 
 def test_ratio_is_by_round() -> None:
@@ -76,3 +86,12 @@ def test_ratio_is_by_round() -> None:
     assert fast.spread == 4.5
     assert Measured('none').spread == 0
     assert Measured('none').times_faster_than(slow) != Measured('none').times_faster_than(slow)
+
+
+def _timing_itself() -> Turn:
+    return lambda: 7.0
+
+
+def test_a_form_may_time_itself() -> None:
+    (form,) = run_in_turns([Form('own', _timing_itself)], rounds=2, warmup=0, progress=False)
+    assert form.seconds == (7.0, 7.0)

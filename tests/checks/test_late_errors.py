@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch.distributed as dist
 
 from b2b_basicsr import processes
 from b2b_basicsr.checks import late_errors
@@ -13,12 +14,13 @@ def _said(error: Exception, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
+@pytest.mark.parametrize('lost', [LOST, dist.DistBackendError('NCCL'), dist.DistNetworkError('Broken pipe')])
 def test_a_process_that_others_have_left_says_no_more(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lost: Exception
 ) -> None:
     for module in (processes, late_errors):
         monkeypatch.setattr(module, 'this_process', lambda: (1, 2))
-    assert _said(LOST, capsys) == 'process 1: ended, since another one has\n'
+    assert _said(lost, capsys) == 'process 1: ended, since another one has\n'
     assert 'RuntimeError: a fault' in _said(RuntimeError('a fault'), capsys)
 
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,13 @@ from PIL import Image
 from b2b_basicsr.archs.nafnet_arch import NAFNet
 from b2b_basicsr.commands.restore_command import restore
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.restore import picture_file, restore_files
+from b2b_basicsr.restore import in_background, picture_file, restore_files, video_writer
+from b2b_basicsr.restore.inputs import Job
 from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
 from b2b_basicsr.restore.sharing import Meeting, Share
+from b2b_basicsr.restore.video_writer import VideoWriter
 from b2b_basicsr.tiling import DEFAULT_OVERLAP
+from b2b_basicsr.whole_file import whole_file
 
 Pixels = NDArray[Any]
 
@@ -214,6 +218,103 @@ def test_frames_in_batches_are_those_one_by_one(
     assert [len(frames) for frames in pipeline.seen] == [2, 2, 2, 2, 48, 48]  # with the direct pass of each
     for name in ('v.avi', 'v_compare.avi', 'v_translated.avi'):
         assert np.array_equal(shown[f'one/{name}'], shown[f'two/{name}'])
+
+
+@pytest.fixture
+def video(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    writer = cv2.VideoWriter('in/v.avi', cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*'XVID'), 10, (64, 48))
+    for number in range(4):
+        writer.write(np.full((48, 64, 3), 40 * number, np.uint8))
+    writer.release()
+    monkeypatch.setenv('PATH', '')
+    return 'in/v.avi'
+
+
+def test_writers_are_opened_and_closed_by_the_thread_that_is_there_to_the_end(
+    video: str, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = video_writer.video_to
+    threads: list[threading.Thread] = []
+
+    @contextmanager
+    def video_to(*given: Any) -> Iterator[Any]:
+        threads.append(threading.current_thread())
+        with real(*given) as writer:
+            yield writer
+        threads.append(threading.current_thread())
+
+    monkeypatch.setattr(restore_files, 'video_to', video_to)
+    assert run(video, '-o', 'out', *BOTH, '--compare').exit_code == 0
+    assert threads == [threading.main_thread()] * 4
+
+
+def test_a_video_writer_that_hangs_is_given_up_without_a_part(
+    video: str, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+
+    class Writer(VideoWriter):
+        def write(self, frame: Pixels) -> None:
+            writing.set()
+            assert go_on.wait(30)
+
+        def finish(self) -> None:
+            raise AssertionError
+
+        def abort(self) -> None:
+            go_on.set()  # as the end of ffmpeg ends a write to it
+
+    def stop() -> None:
+        if pipeline.seen:
+            assert writing.wait(10)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(in_background, '_PATIENCE', 0.2)
+    monkeypatch.setattr(video_writer, '_OpenCVWriter', lambda *_: Writer())
+    pipeline.do = stop
+    pipeline.asked = {'translator': 'G.pth'}
+    with pytest.raises(KeyboardInterrupt):
+        restore_files.restore_files(
+            [Job(Path(video), Path('out/v.avi'))], pipeline, restore_files.RestoreSettings(), lambda line: None, False
+        )
+    assert go_on.is_set()
+    assert below('out') == []
+
+
+def test_a_full_disk_is_told_before_another_failure_of_the_video(
+    video: str, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = threading.Event()
+
+    def full(*_: object) -> None:
+        assert failing.wait(10)
+        raise OSError(28, 'No space left on device')
+
+    def fail() -> None:
+        if pipeline.seen:
+            failing.set()
+            raise UserError('cannot be restored')
+
+    monkeypatch.setattr(video_writer._OpenCVWriter, 'write', full)
+    pipeline.do = fail
+    result = run(video, '-o', 'out', *BOTH)
+    assert isinstance(result.exception, UserError)
+    assert 'the disk is full' in str(result.exception)
+
+
+def test_a_mistake_leaves_files_alone_that_others_write(
+    folder: Path, pipeline: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a program that calls this, and goes on."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(restore_files, 'write_picture', full)
+    with whole_file(Path('other/file')) as temporary:
+        assert isinstance(run('in', '-o', 'out', *BOTH).exception, UserError)
+        assert temporary.exists()
+    assert below('other') == ['file']
 
 
 def test_direct_leaves_the_translator_out(folder: Path, pipeline: StandIn) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 import torch
 import torch.distributed as dist
 import yaml
+from basicsr.utils import misc
 from basicsr.utils.options import parse_options
+from torch._C._distributed_c10d import HashStore
 
 from b2b_basicsr.compat import launchers
+from b2b_basicsr.compat.launchers import Wish
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.processes import failing_together, gathered, gathered_by_first, this_process
 
@@ -20,13 +24,18 @@ Ending = Callable[..., str]
 
 ENVIRONMENT = {'RANK': '0', 'WORLD_SIZE': '1', 'LOCAL_RANK': '0', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': '0'}
 
+RENDEZVOUS = sys.modules['torch.distributed.rendezvous']  # torch gives the function in it the name, too
+
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of a launcher, and none left behind."""
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """None of a launcher, and none left behind, nor a meeting."""
     for name in (*ENVIRONMENT, 'SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID', 'SLURM_NODELIST'):
         monkeypatch.setenv(name, '')
         monkeypatch.delenv(name)
+    yield
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 @pytest.fixture
@@ -90,9 +99,16 @@ def test_processes_apart_are_told_once(ending: Ending, monkeypatch: pytest.Monke
 def test_an_unknown_backend(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    assert "dist_params:backend: 'mpi'; write one of nccl, gloo" in ending(
-        '--launcher', 'pytorch', dist_params={'backend': 'mpi'}
-    )
+    monkeypatch.setattr(sys, 'excepthook', sys.__excepthook__)
+    said = ending('--launcher', 'pytorch', dist_params={'backend': 'mpi'})
+    assert said == "error: dist_params:backend: 'mpi'; write one of nccl, gloo"
+    assert dist.is_initialized(), 'the others have been told'
+    assert sys.excepthook.__module__ == 'b2b_basicsr.checks.late_errors', 'one lost on the way is a line, too'
+
+
+def test_a_mistake_is_told_though_the_others_are_not_there(ending: Ending) -> None:
+    said = ending('--launcher', 'pytorch', '--force_yml', 'train')
+    assert said.startswith('error: --force_yml train: must be KEY=VALUE')
 
 
 @pytest.mark.parametrize(
@@ -114,22 +130,66 @@ def test_the_backend(
     backend: str,
 ) -> None:
     gpus(gpus_there)
-    met: list[str] = []
-    monkeypatch.setattr(dist, 'init_process_group', met.append)
     monkeypatch.setattr(dist, 'is_nccl_available', lambda: True)
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    launchers.meet('pytorch', {'num_gpu': asked, 'dist_params': {'backend': wanted}})
-    assert met == [backend]
+    wish = Wish.of({'num_gpu': asked, 'dist_params': {'backend': wanted}})
+    assert wish == Wish(backend, on_gpu=gpus_there > 0 and asked != 0)
 
 
 @pytest.mark.parametrize(
-    ('place', 'there', 'asked', 'taken'),
-    [(1, 2, 'auto', [1]), (1, 2, 2, [1]), (0, 1, 1, [0]), (3, 0, 'auto', []), (3, 2, 0, [])],
+    ('mine', 'others', 'taken'),
+    [
+        (Wish('nccl', True), 'nccl', 'nccl'),
+        (Wish('nccl', True), 'gloo', 'gloo'),
+        (Wish('nccl', True), '', 'gloo'),
+        (Wish('gloo', True), 'nccl', 'gloo'),
+        (None, 'nccl', 'gloo'),
+    ],
+)
+def test_processes_of_different_wishes_meet(
+    monkeypatch: pytest.MonkeyPatch, mine: Wish | None, others: str, taken: str
+) -> None:
+    """The other process's word lies there already; both must come to the same backend."""
+    store = HashStore()
+    store.set('b2b_basicsr/1', others)
+    monkeypatch.setattr(RENDEZVOUS, 'rendezvous', lambda *_, **__: iter([(store, 0, 2)]))
+    met: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(
+        dist, 'init_process_group', lambda backend, store, rank, world_size: met.append((backend, rank, world_size))
+    )
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    launchers.meet('pytorch', {}, mine)
+    assert met == [(taken, 0, 2)]
+    assert store.get('b2b_basicsr/0').decode() == ('' if mine is None else mine.backend)
+
+
+def test_processes_that_do_not_come(monkeypatch: pytest.MonkeyPatch, ending: Ending) -> None:
+    store = HashStore()
+    store.set('b2b_basicsr/2', 'gloo')
+    monkeypatch.setattr(RENDEZVOUS, 'rendezvous', lambda *_, **__: iter([(store, 0, 4)]))
+    monkeypatch.setattr(launchers, '_LATEST', timedelta(seconds=0.1))
+    for name, value in {**ENVIRONMENT, 'WORLD_SIZE': '4'}.items():
+        monkeypatch.setenv(name, value)
+    said = ending('--launcher', 'pytorch')
+    assert 'process 0 of 4 could not meet the others at 127.0.0.1:0 (waited 0:00:00.100000 for 1, 3): start' in said
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'place', 'there', 'asked', 'taken'),
+    [
+        ('pytorch', 1, 2, 'auto', [1]),
+        ('pytorch', 1, 2, 2, [1]),
+        ('pytorch', 0, 1, 1, [0]),
+        ('pytorch', 3, 0, 'auto', []),
+        ('pytorch', 3, 2, 0, []),
+        ('slurm', 1, 2, 'auto', [1]),
+        ('slurm', 3, 1, 'auto', [0]),  # --gpus-per-task=1: it sees its own alone
+    ],
 )
 def test_each_process_takes_a_gpu(
     gpus: Callable[[int], list[int]],
     monkeypatch: pytest.MonkeyPatch,
+    launcher: str,
     place: int,
     there: int,
     asked: Any,
@@ -137,7 +197,8 @@ def test_each_process_takes_a_gpu(
 ) -> None:
     found = gpus(there)
     monkeypatch.setenv('LOCAL_RANK', str(place))
-    launchers.take_device({'num_gpu': asked})
+    opt = {'num_gpu': asked}
+    launchers.take_device(launcher, opt, [Wish.of(opt)], 0)
     assert found == taken
 
 
@@ -154,8 +215,36 @@ def test_gpus_that_cannot_be_had(
 ) -> None:
     gpus(there)
     monkeypatch.setenv('LOCAL_RANK', str(place))
+    opt = {'num_gpu': asked}
     with pytest.raises(UserError, match=why):
-        launchers.take_device({'num_gpu': asked})
+        launchers.take_device('pytorch', opt, [Wish.of(opt)], 0)
+
+
+def test_processes_that_do_not_agree() -> None:
+    with pytest.raises(UserError, match='num_gpu: auto: some machines have GPUs and some have none'):
+        launchers.take_device('pytorch', {}, [Wish('gloo', True), Wish('gloo', False)], 0)
+    with pytest.raises(UserError, match='dist_params:backend: not the same for all processes'):
+        launchers.take_device('pytorch', {}, [Wish('gloo', True), Wish('nccl', True)], 0)
+
+
+def test_a_gpu_for_two_processes() -> None:
+    launchers.refuse_shared_gpus(['', ''])
+    launchers.refuse_shared_gpus(['node1 a', 'node1 b', 'node2 a'])
+    with pytest.raises(UserError, match='num_gpu: 3 processes have 2 GPUs, and NCCL wants one for each'):
+        launchers.refuse_shared_gpus(['node1 a', 'node1 b', 'node1 a'])
+
+
+@pytest.mark.parametrize('ours', [True, False])
+def test_processes_wait_for_the_folders_of_our_trainings(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: bool
+) -> None:
+    waited: list[None] = []
+    monkeypatch.setattr(launchers, 'gathered', waited.append)
+    path = {'experiments_root': str(tmp_path / 'experiment'), 'models': str(tmp_path / 'experiment' / 'models')}
+    model = {'model_type': 'DeblurModel'} if ours else {}
+    misc.make_exp_dirs({**options, **model, 'path': path, 'is_train': True, 'rank': 0})
+    assert Path(path['models']).is_dir()
+    assert waited == ([None] if ours else [])
 
 
 def test_slurms_variables_become_torchruns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

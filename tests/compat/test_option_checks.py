@@ -11,7 +11,8 @@ import yaml
 from basicsr.utils.options import parse_options
 
 from b2b_basicsr.compat import option_checks
-from b2b_basicsr.compat.option_checks import is_our_option_file, register_option_check
+from b2b_basicsr.compat.option_checks import register_option_check
+from b2b_basicsr.compat.our_option_files import is_our_option_file
 from b2b_basicsr.errors import UserError
 
 Parse = Callable[..., tuple[dict[str, Any], argparse.Namespace]]

@@ -146,11 +146,18 @@ def test_size_of_a_png_is_told_without_decoding(tmp_path: Path, monkeypatch: pyt
 def test_png_too_large_for_pillow_is_refused(make_pictures: MakePictures, monkeypatch: pytest.MonkeyPatch) -> None:
     source = PictureSource('key', str(make_pictures('set', ['0.png'])), DISK)
     assert isinstance(source.open(0), PlainPng)
+    size = source.size(0)
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
-    with pytest.raises(UserError, match=r'0\.png cannot be read .*decompression bomb'):
-        source.open(0)
+    # The size, too: it is all that is asked of most pictures before a training.
+    for ask in (source.open, source.read, source.size, lambda index: picture_size('key', source.path(index))):
+        with pytest.raises(UserError, match=r'0\.png cannot be read .*decompression bomb'):
+            ask(0)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', size[0] * size[1] - 1)
+    with pytest.warns(Image.DecompressionBombWarning):
+        assert source.size(0) == size
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', None)
     assert isinstance(source.open(0), PlainPng)
+    assert source.size(0) == size
 
 
 def test_deep_grey_is_refused_not_clipped(tmp_path: Path) -> None:

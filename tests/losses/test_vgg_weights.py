@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,29 @@ def test_download_goes_through_torchvision(golden_vgg16: Path, monkeypatch: pyte
     monkeypatch.setattr(VGG16_Weights, 'get_state_dict', lambda *args, **kwargs: state)
     features = vgg_features('vgg16', 'download')
     assert torch.equal(features.state_dict()['0.weight'], state['features.0.weight'])
+
+
+def test_of_several_processes_one_downloads_at_a_time(
+    golden_vgg16: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = torch.load(golden_vgg16, weights_only=True)
+    kept = tmp_path / 'checkpoints' / Path(VGG16_Weights.IMAGENET1K_V1.url).name
+    downloading: list[bool] = []
+
+    def download(*args: Any, **kwargs: Any) -> Any:
+        if not kept.exists():
+            downloading.append(True)
+            time.sleep(0.1)
+            kept.touch()
+        return state
+
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(VGG16_Weights, 'get_state_dict', download)
+    monkeypatch.setattr(sys.modules[vgg_features.__module__], 'this_process', lambda: (0, 2))
+    with ThreadPoolExecutor(2) as processes:
+        features = list(processes.map(lambda _: vgg_features('vgg16', 'download'), range(2)))
+    assert downloading == [True]
+    assert all(torch.equal(each.state_dict()['0.weight'], state['features.0.weight']) for each in features)
 
 
 def test_missing_file_failed_download_and_another_network(

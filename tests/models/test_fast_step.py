@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from b2b_basicsr.bench.plain_step import PLAIN_OPTIMIZER, PlainFusion, plain_step
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models import Blur2BlurModel
-from b2b_basicsr.models.compile_check import missing_for_compile
+from b2b_basicsr.models.compilation import missing_for_compile
 from b2b_basicsr.models.random_state import RandomState
 
 Options = dict[str, Any]
@@ -156,7 +156,7 @@ def test_frozen_weights_are_in_the_type_that_autocast_gives_them(
     logs = []
     for casts in (True, False):
         if not casts:
-            monkeypatch.setattr(Blur2BlurModel, '_in_computing_type', lambda self, net: net)
+            monkeypatch.setattr(Blur2BlurModel, '_frozen', lambda self, net: net)
         model = _model(options, amp='bf16')
         kinds = {weight.dtype for weight in model.content_losses['l_g_percep'].state_dict().values()}
         assert (torch.bfloat16 in kinds) == casts
@@ -284,3 +284,63 @@ def test_nothing_to_compile_with_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert missing.startswith('a compiler (g++ or clang++')
     monkeypatch.setenv('CXX', 'my-compiler')
     assert 'my-compiler' in str(missing_for_compile('cpu'))
+
+
+@pytest.mark.parametrize('amp', [None, 'fp16'])
+@pytest.mark.parametrize('saved', [False, True])
+def test_resumed_optimisers_are_as_the_option_file_says(
+    options: Options, batch: Batch, saved: bool, amp: str | None
+) -> None:
+    way = {'optim_g': {**options['train']['optim_g'], 'fused': saved}}
+    model = _model(options, amp=amp, **way)
+    _step(model, batch(0))
+    model.save(0, 1)
+    state = torch.load(f'{options["path"]["training_states"]}/1.state', weights_only=True)
+    way['optim_g']['fused'] = not saved
+    resumed = _model(options, amp=amp, **way)
+    resumed.net_g.load_state_dict(model.net_g.state_dict())
+    resumed.net_d.load_state_dict(model.net_d.state_dict())
+    resumed.resume_training(state)
+    assert resumed.optimizer_g.param_groups[0]['fused'] is not saved
+    for iteration in (2, 3):
+        wanted, found = _step(model, batch(iteration), iteration), _step(resumed, batch(iteration), iteration)
+        assert found == pytest.approx(wanted, rel=1e-3, abs=1e-5)
+
+
+def test_another_way_than_fused_may_be_asked_for(options: Options) -> None:
+    options['train']['optim_g']['foreach'] = True
+    (group,) = _model(options).optimizer_g.param_groups
+    assert (group['foreach'], bool(group['fused'])) == (True, False)
+
+
+@pytest.mark.parametrize(
+    'others',
+    [
+        {'amp': 'fp16'},
+        {'amp': 'bf16', 'channels_last': True, 'accum_iter': 2, 'ema_decay': 0.5},
+    ],
+)
+def test_compilation_goes_with_everything_else(
+    options: Options, batch: Batch, monkeypatch: pytest.MonkeyPatch, others: Options
+) -> None:
+    """Graphs are captured and differentiated as for the real thing, and then run as they are: no compiler is needed."""
+    in_place = nn.Module.compile
+    monkeypatch.setattr(nn.Module, 'compile', lambda net, **_: in_place(net, backend='aot_eager', dynamic=False))
+    torch._dynamo.reset()
+    eager, compiled = _model(options, **others), _model(options, compile=True, **others)
+    tolerance = 2e-2 if 'amp' in others else 1e-4
+    for iteration in (1, 2, 3):
+        wanted, found = (_step(model, batch(iteration, 4), iteration) for model in (eager, compiled))
+        assert found == pytest.approx(wanted, rel=tolerance, abs=tolerance / 4)
+    graphs = torch._dynamo.utils.counters['stats']['unique_graphs']
+    assert graphs >= 2
+    _step(compiled, batch(4, 4), 4)
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] == graphs
+    state = deepcopy(compiled.net_g.state_dict())
+    compiled.save(0, 4)
+    resumed = _model(options, compile=True, **others)
+    resumed.resume_training(
+        torch.load(f'{options["path"]["training_states"]}/4.state', weights_only=True, map_location='cpu')
+    )
+    resumed.load_network(resumed.net_g, f'{options["path"]["models"]}/net_g_4.pth')
+    torch.testing.assert_close(resumed.net_g.state_dict(), state, rtol=0, atol=0)

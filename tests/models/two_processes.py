@@ -6,10 +6,12 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.distributed as dist
@@ -19,27 +21,50 @@ from basicsr.utils.options import parse_options
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from b2b_basicsr import processes
 from b2b_basicsr.errors import ToldElsewhereError, UserError
 
 Options = dict[str, Any]
 COUNT = 2
 
 
-def run(rank: int, port: int, folder: Path, gradients: Mapping[str, Options], validated: Options) -> None:
+def run(
+    rank: int,
+    ports: Sequence[int],
+    folder: Path,
+    gradients: Mapping[str, Options],
+    averaged: Options,
+    validated: Options,
+) -> None:
     """One of the processes.
 
     Args:
         rank: its number.
-        port: where the processes meet.
+        ports: where the processes meet, three times.
         folder: where they find ``mistaken.yml``, an option file, and leave ``RANK.pt``.
         gradients: name -> options of a model whose gradients are wanted.
+        averaged: options of a model whose EMA is wanted.
         validated: options of a model that validates the sets in ``datasets``.
     """
     torch.set_num_threads(1)
+    processes.HEAD_START = 0  # no torchrun is there to end the others
     os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': str(COUNT), 'MASTER_ADDR': '127.0.0.1'}
-    os.environ['MASTER_PORT'] = str(port)
-    found: dict[str, Any] = {'mistake': _mistake(folder)}  # where the processes meet
+    file = str(folder / 'mistaken.yml')
+    found: dict[str, Any] = {
+        'one without a file': _mistake(ports[0], file if rank == 0 else str(folder / 'gone.yml')),
+    }
+    dist.destroy_process_group()
+    forced = ('--force_yml', 'num_gpu=0') if rank == 0 else ()
+    with (
+        mock.patch('torch.cuda.device_count', return_value=1),
+        mock.patch('torch.distributed.is_nccl_available', return_value=True),
+    ):
+        found['one without a GPU'] = _mistake(ports[1], file, *forced)
+    dist.destroy_process_group()
+    found['mistake'] = _mistake(ports[2], file)  # where the processes meet for all that follows
     found |= {name: _gradients(opt, rank) for name, opt in gradients.items()}
+    torch.manual_seed(rank)
+    found['average'] = build_model(_of(averaged, rank)).net_g_ema.state_dict()
     found |= _validations(_of(validated, rank), rank)
     found |= _resumptions(_of(validated, rank), rank)
     torch.save(found, folder / f'{rank}.pt')
@@ -50,27 +75,29 @@ def _of(opt: Options, rank: int) -> Options:
     return {**deepcopy(opt), 'dist': True, 'rank': rank, 'world_size': COUNT}
 
 
-def _mistake(folder: Path) -> tuple[object, str]:
+def _mistake(port: int, *arguments: str) -> tuple[object, str]:
     """The exit status and standard error of BasicSR's parser."""
-    sys.argv = ['train.py', '-opt', str(folder / 'mistaken.yml'), '--launcher', 'pytorch']
+    os.environ['MASTER_PORT'] = str(port)
+    sys.argv = ['train.py', '--launcher', 'pytorch', '-opt', *arguments]
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            parse_options(str(folder))
+            parse_options('never')
     except SystemExit as end:
         return end.code, said.getvalue()
     return None, said.getvalue()
 
 
 def _gradients(opt: Options, rank: int) -> dict[str, dict[str, Tensor]]:
-    """Of one step in float64 on this process's share of a batch, and of one process's on the whole of it."""
-    torch.set_default_dtype(torch.float64)
+    """Of the last of three steps on this process's shares of batches, and of one process's on the whole ones.
+
+    In float64, but for ``amp``.
+    """
+    torch.set_default_dtype(torch.float32 if opt['train'].get('amp') else torch.float64)
     try:
-        whole = _batch()
-        joined = _step(_joined(opt), whole, skipped=0)
-        share = {name: pictures.chunk(COUNT)[rank] for name, pictures in whole.items()}
-        shared = _step(_of(opt, rank), share, skipped=rank * len(share['lq']))
-        return {'joined': joined, 'shared': shared}
+        with mock.patch('b2b_basicsr.models.placement._SYNC_BUFFERS', 'broadcast_buffers'), warnings.catch_warnings():
+            warnings.simplefilter('ignore', FutureWarning)  # torch's, of the old name; buffers are left to us by it
+            return {'joined': _steps(_joined(opt), rank=0, count=1), 'shared': _steps(_of(opt, rank), rank, COUNT)}
     finally:
         torch.set_default_dtype(torch.float32)
 
@@ -81,20 +108,23 @@ def _joined(opt: Options) -> Options:
     return opt
 
 
-def _batch() -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return {name: torch.rand(4, 3, 32, 32, generator=generator) for name in ('lq', 'known', 'gt')}
+def _batch(step: int, side: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(step)
+    return {name: torch.rand(4, 3, side, side, generator=generator) for name in ('lq', 'known', 'gt')}
 
 
-def _step(opt: Options, batch: Mapping[str, Tensor], skipped: int) -> dict[str, Tensor]:
-    """All gradients, and the log, of a step from known weights and random numbers, of which some are others'."""
+def _steps(opt: Options, rank: int, count: int) -> dict[str, Tensor]:
+    """All gradients, and the log, of the last step from known weights and random numbers, some of which are others'."""
     torch.manual_seed(opt['rank'])  # other weights in each process, until they take the first one's
     model = build_model(deepcopy(opt))
-    # Each sample's own number of the penalty, as in the whole batch.
-    model.generator.manual_seed(0)
-    torch.rand(skipped, generator=model.generator)
-    model.feed_data(batch)
-    model.optimize_parameters(1)
+    side = 16 if opt['model_type'] == 'KernelWizardModel' else 32
+    for step in (1, 2, 3):
+        share = {name: pictures.chunk(count)[rank] for name, pictures in _batch(step, side).items()}
+        # Each sample's own number of the penalty, as in the whole batch.
+        model.generator.manual_seed(step)
+        torch.rand(rank * len(share['lq']), generator=model.generator)
+        model.feed_data(share)
+        model.optimize_parameters(step)
     nets = {label: model.get_bare_model(getattr(model, label)) for label in ('net_g', 'net_d') if hasattr(model, label)}
     log = {f'log.{name}': torch.tensor(value) for name, value in model.get_current_log().items()}
     gradients = {

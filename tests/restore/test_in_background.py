@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 
 import pytest
 
-from b2b_basicsr.restore.in_background import ReadAhead, WriteBehind, wait_for
+from b2b_basicsr.restore import in_background
+from b2b_basicsr.restore.in_background import Patience, ReadAhead, WriteBehind, some_still_at_work, wait_for
 
 
 def test_items_come_in_order_and_few_are_read_ahead() -> None:
@@ -106,3 +108,57 @@ def test_calls_are_waited_for_but_not_begun_after_a_failure() -> None:
     with pytest.raises(KeyError):
         leave_in_haste()
     assert done == ['slow']
+
+
+def test_threads_are_waited_for_together_and_not_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    waited: list[float] = []
+
+    class Thread:
+        def join(self, timeout: float) -> None:
+            waited.append(timeout)
+            now[0] += min(timeout, 2)
+
+    monkeypatch.setattr(time, 'monotonic', lambda: now[0])
+    patience = Patience()
+    for _ in range(4):
+        patience.wait_for(Thread())  # type: ignore[arg-type]
+    assert waited == [5, 3, 1, 0]
+    patience.renew()
+    patience.wait_for(Thread())  # type: ignore[arg-type]
+    assert waited[-1] == 5
+
+
+def test_threads_that_do_not_end_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_background, '_PATIENCE', 0.2)
+    begun, go = [threading.Event() for _ in range(3)], threading.Event()
+    patience = Patience()
+    writers = [WriteBehind(patience=patience) for _ in range(2)]
+
+    def stuck(number: int) -> None:
+        begun[number].set()
+        go.wait(20)
+
+    def items() -> Iterator[int]:
+        stuck(2)
+        yield 0
+
+    def leave_in_haste() -> None:
+        with writers[0] as one, writers[1] as other, ReadAhead(items(), patience=patience):
+            one.do(partial(stuck, 0))
+            other.do(partial(stuck, 1))
+            for event in begun:
+                assert event.wait(10)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        leave_in_haste()
+    assert some_still_at_work()
+    assert None not in {writer.still_at_work for writer in writers}
+    go.set()
+    for _ in range(100):
+        if not some_still_at_work():
+            break
+        time.sleep(0.05)
+    assert not some_still_at_work()
+    assert {writer.still_at_work for writer in writers} == {None}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.restore import picture_file
 from b2b_basicsr.restore.picture_file import as_8_bits, read_picture, write_picture, write_png
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
@@ -232,6 +234,41 @@ def test_a_failed_write_leaves_nothing_and_says_why(tmp_path: Path, monkeypatch:
     with pytest.raises(UserError, match='cannot be written'):
         write_png(tmp_path / 'out.png', np.zeros((4, 4, 3), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_reason_is_not_what_libvips_said_to_another_thread(tmp_path: Path) -> None:
+    path = tmp_path / 'in.jpg'
+    Image.new('RGB', (64, 64)).save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    pyvips.vips_lib.vips_foreign_find_load(b'theirs')  # leaves its reason where libvips keeps all
+    with pytest.raises(UserError, match='cannot be read as a picture') as failure:
+        read_picture(path)
+    assert 'theirs' not in str(failure.value)
+
+
+def test_what_failed_is_done_again_when_no_other_thread_is_at_work() -> None:
+    done: list[str] = []
+    begun, failed = threading.Event(), threading.Event()
+
+    def works() -> None:
+        begun.set()
+        assert failed.wait(10)
+        done.append('the other')
+
+    def fails() -> None:
+        if not failed.is_set():
+            threading.Timer(0.1, failed.set).start()
+            raise pyvips.Error('', 'which may be of the other')
+        done.append('again')
+        raise pyvips.Error('', 'its own')
+
+    other = threading.Thread(target=picture_file._by_libvips, args=(works,))
+    other.start()
+    assert begun.wait(10)
+    with pytest.raises(pyvips.Error, match='its own'):
+        picture_file._by_libvips(fails)
+    other.join()
+    assert done == ['the other', 'again']
 
 
 def test_16_bits_become_the_nearest_8() -> None:

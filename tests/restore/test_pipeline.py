@@ -19,7 +19,8 @@ from b2b_basicsr.archs.nafnet_arch import NAFNet
 from b2b_basicsr.archs.nafnet_local_arch import NAFNetLocal
 from b2b_basicsr.archs.patchgan_arch import PatchGANDiscriminator
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.compile_check import missing_for_compile
+from b2b_basicsr.half_precision import multiplying_in
+from b2b_basicsr.models.compilation import missing_for_compile
 from b2b_basicsr.restore import pipeline as pipeline_module
 from b2b_basicsr.restore import tile_size
 from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
@@ -347,7 +348,7 @@ def test_from_files(tmp_path: Path) -> None:
     one = Blur2BlurPipeline.from_files(**files, device='cpu', tile=None, overlap=48)
     assert repr(one) == (
         'Blur2BlurPipeline(translator=MIMOUNet, deblurrer=NAFNetLocal, device=cpu, tile=None, overlap=48, '
-        'precision=fp32)'
+        'tile_batch=auto, precision=fp32)'
     )
     picture = noise(33, 21)
     assert_equal_levels(one(picture), expected(picture)[0])
@@ -450,6 +451,48 @@ def test_the_networks_given_keep_their_precision_and_16_bit_copies_change_nothin
     assert torch.equal(one(x), by_autocast.float().clamp(0, 1))
 
 
+class PartlyIn32Bits(nn.Module):
+    """As networks are that switch autocast off where numbers may grow large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast('cpu', enabled=False):
+            x = self.first(x.float())
+        return self.second(x)
+
+
+def weight_normed() -> nn.Module:
+    return nn.utils.weight_norm(nn.Conv2d(3, 3, 3, padding=1))
+
+
+def spectral_normed() -> nn.Module:
+    net = nn.utils.spectral_norm(nn.Conv2d(3, 3, 3, padding=1))
+    with torch.no_grad():
+        net(torch.rand(1, 3, 8, 8))  # from here on it can be copied
+    return net
+
+
+@pytest.mark.filterwarnings('ignore:.*weight_norm.* is deprecated:FutureWarning')
+@pytest.mark.parametrize('make', [PartlyIn32Bits, weight_normed, spectral_normed])
+def test_networks_whose_weights_16_bits_do_not_suit_run_under_autocast_as_they_are(
+    make: Callable[[], nn.Module],
+) -> None:
+    torch.manual_seed(0)
+    net = make().eval()
+    x = torch.rand(1, 3, 40, 40)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        by_autocast = net(x).float().clamp(0, 1)
+    one = Blur2BlurPipeline(net, None, device='cpu', precision='bf16')
+    assert torch.equal(one(x), by_autocast)
+    assert {parameter.dtype for parameter in net.parameters()} == {torch.float32}
+    if make is spectral_normed:
+        converted = multiplying_in(torch.bfloat16, copy.deepcopy(net))
+        assert {parameter.dtype for parameter in converted.parameters()} == {torch.float32}
+
+
 @pytest.mark.parametrize('picture', [noise(40, 100), torch.rand(3, 40, 100)])
 def test_an_overflow_of_fp16_is_no_black_picture(picture: Any) -> None:
     net = nn.Conv2d(3, 3, 1)
@@ -529,6 +572,87 @@ def test_only_sizes_that_come_again_are_compiled(monkeypatch: pytest.MonkeyPatch
     for side in range(40, 52):
         one(noise(side, side))
     assert [shape[-1] for shape in compiled] == [40, 41, 42]  # four sizes in all
+
+
+def compiled_by(backend: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.compiler.reset()
+    real = nn.Module.compile
+    monkeypatch.setattr(nn.Module, 'compile', lambda self, **how: real(self, backend=backend, **how))
+    monkeypatch.setattr(pipeline_module, 'missing_for_compile', lambda device: None)
+
+
+def test_a_compiler_that_fails_is_told_once_and_costs_no_file(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[object] = []
+
+    def backend(graph: Any, inputs: list[Any]) -> Any:
+        calls.append(graph)
+        raise RuntimeError('g++ is\nbroken')
+
+    compiled_by(backend, monkeypatch)
+    one = Blur2BlurPipeline(None, nn.Hardswish(), 'cpu', compile=True)
+    plain = Blur2BlurPipeline(None, nn.Hardswish(), 'cpu')
+    for side in (40, 40, 40, 50, 50):
+        assert np.array_equal(one(noise(side, side)), plain(noise(side, side)))
+    assert len(calls) == 1
+    (told,) = (record.getMessage() for record in caplog.records if record.name == 'b2b_basicsr')
+    assert told.startswith('compile: ')
+    assert 'g++ is broken; this size' in told
+    assert '\n' not in told
+
+
+def test_a_pass_without_the_translator_does_not_make_a_size_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+
+    def backend(graph: Any, inputs: list[Any]) -> Any:
+        compiled.append(graph)
+        return graph.forward
+
+    compiled_by(backend, monkeypatch)
+    one = Blur2BlurPipeline(nn.Hardswish(), nn.Hardtanh(), 'cpu', compile=True)
+    for translate in (True, False):
+        one(noise(40, 40), translate=translate)
+    assert not compiled
+    one(noise(40, 40))
+    assert len(compiled) == 2
+
+
+@pytest.mark.parametrize(
+    ('tiles', 'most', 'wanted'),
+    [(19, 16, 9), (20, 16, 10), (31, 16, 15), (7, 4, 3), (8, 4, 4), (3, 16, 3), (5, 1, 1), (1, 8, 1)],
+)
+def test_few_tiles_of_a_row_are_left_that_are_not_compiled(tiles: int, most: int, wanted: int) -> None:
+    assert pipeline_module._with_least_rest(tiles, most) == wanted
+
+
+def test_of_tiles_in_batches_one_size_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[tuple[int, ...]] = []
+
+    def backend(graph: Any, inputs: list[Any]) -> Any:
+        compiled.append(next(tuple(one.shape) for one in inputs if one.ndim == 4))
+        return graph.forward
+
+    compiled_by(backend, monkeypatch)
+    given: dict[str, Any] = {'tile': 64, 'overlap': 32, 'tile_batch': 4}
+    one, plain = (Blur2BlurPipeline(None, nn.Hardswish(), 'cpu', **given, compile=yes) for yes in (True, False))
+    picture = noise(128, 256)  # seven tiles a row
+    assert np.array_equal(one(picture), plain(picture))
+    assert compiled == [(3, 3, 64, 64)]
+
+
+def test_tiles_are_run_one_by_one_where_not_even_the_measured_ones_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Blur2BlurPipeline(None, Pointwise(lambda x: 1 - x), 'cpu', tile=64, overlap=32)
+
+    def none_fits(run: Callable[[Tensor], object], device: torch.device) -> int:
+        raise torch.cuda.OutOfMemoryError('CUDA out of memory')
+
+    monkeypatch.setattr(pipeline_module, 'pixels_that_fit', none_fits)
+    monkeypatch.setattr(one, 'device', torch.device('cuda'))
+    assert one.frames_at_once(60, 60) == 1
+    monkeypatch.setattr(one, 'tile', 'auto')
+    with pytest.raises(UserError, match=r'^tile: too little memory is free on cuda'):
+        one.frames_at_once(60, 60)
 
 
 @pytest.mark.slow
