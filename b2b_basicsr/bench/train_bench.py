@@ -235,7 +235,7 @@ def bench_model(bench: TrainBench, train_options: Options, is_plain: bool) -> Bl
 
 def flops_of_a_picture(bench: TrainBench) -> float:
     """Floating-point operations of a plain step with one picture, counted by torch: convolutions, matrix products."""
-    alone = replace(bench, batch=1, device='cpu')
+    alone = replace(bench, forms=(PLAIN,), batch=1, device='cpu')
     model, batch = bench_model(alone, FORMS[PLAIN], is_plain=True), bench_batch(alone)
     with PartCounter({}) as counter:
         plain_step(model, batch)
