@@ -72,6 +72,8 @@ class TrainBench:
         for form in self.forms:
             if form not in FORMS:
                 raise UserError(f'--forms: {form!r} is unknown; known are {", ".join(FORMS)}')
+            if form == 'tf32' and self.device != 'cuda':
+                raise UserError('--forms: tf32 is of CUDA alone; leave it out')
             parts = FORMS[form].get('accum_iter', 1)
             if self.batch % parts:
                 raise UserError(f'--forms: {form} halves the batch, but --batch is {self.batch}; give an even one')

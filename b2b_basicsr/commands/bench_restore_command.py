@@ -25,7 +25,7 @@ from b2b_basicsr.errors import UserError
 @click.option('--rounds', type=click.IntRange(min=1), default=3, show_default=True, help='Of each form.')
 @click.option('--device', type=click.Choice(['cpu', 'cuda']), help='[default: cuda where there is one, else cpu]')
 @click.option('--tiny', is_flag=True, help='Narrow networks and a small video, to try the command out.')
-@click.option('--json', 'as_json', is_flag=True, help='Print everything again as JSON, on the last line.')
+@click.option('--json', 'as_json', is_flag=True, help='Print all tables so far again as JSON, in a line after each.')
 def restore(
     parts: str | None,
     forms: str | None,

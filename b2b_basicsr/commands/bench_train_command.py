@@ -36,6 +36,6 @@ def train(forms: str | None, batch: int, crop: int, rounds: int, device: str | N
     from b2b_basicsr.bench.timing_table import print_tables
     from b2b_basicsr.bench.train_bench import DEFAULT_FORMS, TrainBench
 
-    chosen = tuple(forms.split(',')) if forms else DEFAULT_FORMS[device]
+    chosen = DEFAULT_FORMS[device] if forms is None else tuple(forms.split(','))
     bench = TrainBench(forms=chosen, batch=batch, crop=crop, device=device, tiny=tiny)
     print_tables('b2b bench train', bench.measure(rounds), as_json)

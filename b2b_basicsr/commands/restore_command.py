@@ -82,7 +82,7 @@ class _TileBatch(click.ParamType):
     type=click.Choice(['fp32', 'bf16', 'fp16']),
     default='fp32',
     show_default=True,
-    help='What the networks multiply in; 16 bits are faster where the hardware has them, and differ by a level or two.',
+    help='What the networks multiply in; 16 bits are faster where the hardware has them, and a few levels off.',
 )
 @click.option(
     '--compile',

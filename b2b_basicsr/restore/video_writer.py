@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import subprocess
 import tempfile
 import threading
@@ -140,14 +142,14 @@ class _FfmpegWriter(VideoWriter):
             self._process.stdin.write(np.ascontiguousarray(frame).data)
         except (BrokenPipeError, OSError) as cause:
             self._process.wait()
-            raise UserError(f'ffmpeg stopped ({self._reason()})') from cause
+            raise self._failed() from cause
 
     def finish(self) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         if self._process.wait() != 0:
-            raise UserError(f'ffmpeg failed ({self._reason()})')
+            raise self._failed()
         self._log.close()
 
     def abort(self) -> None:
@@ -157,6 +159,13 @@ class _FfmpegWriter(VideoWriter):
             if self._process.stdin is not None:
                 self._process.stdin.close()
         self._log.close()
+
+    def _failed(self) -> Exception:
+        reason = self._reason()
+        full = os.strerror(errno.ENOSPC)
+        if full in reason:  # with which no other file would fare better
+            return OSError(errno.ENOSPC, full)
+        return UserError(f'ffmpeg stopped ({reason})')
 
     def _reason(self) -> str:
         return last_lines(self._log) or 'it does not say why'

@@ -47,6 +47,10 @@ def test_operations_grow_with_the_picture() -> None:
 def test_unknown_forms_and_odd_batches_are_refused() -> None:
     with pytest.raises(UserError, match=r"--forms: 'fp8' is unknown; known are plain, "):
         TrainBench(forms=('fp8',))
+    with pytest.raises(UserError, match=r"--forms: '' is unknown"):
+        TrainBench(forms=('',))
+    with pytest.raises(UserError, match='--forms: tf32 is of CUDA alone'):
+        TrainBench(forms=('tf32',))
     with pytest.raises(UserError, match='fp32-accum halves the batch, but --batch is 3'):
         TrainBench(forms=('fp32-accum',), batch=3)
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.restore.ffmpeg_call import ffmpeg_is_there
 from b2b_basicsr.restore.video_source import VideoSource
-from b2b_basicsr.restore.video_writer import video_to
+from b2b_basicsr.restore.video_writer import _FfmpegWriter, video_to
 
 needs_ffmpeg = pytest.mark.skipif(not ffmpeg_is_there(), reason='ffmpeg and ffprobe are not on the PATH')
 TONE = ('-f', 'lavfi', '-i', 'sine=frequency=440:duration=1', '-c:a', 'aac')
@@ -292,3 +294,17 @@ def test_without_ffmpeg_opencv_is_silent_of_what_is_no_video(
         VideoSource(tmp_path / 'noise.mp4')
     assert 'noise.mp4' not in str(caught.value)
     assert 'WARN' not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('full', [True, False])
+def test_a_full_disk_is_told_from_other_ends_of_ffmpeg(full: bool) -> None:
+    writer = _FfmpegWriter.__new__(_FfmpegWriter)
+    writer._log = tempfile.TemporaryFile()  # noqa: SIM115
+    writer._log.write(b'Error writing trailer: No space left on device\n' if full else b'Invalid argument\n')
+    failure = writer._failed()
+    if full:
+        assert isinstance(failure, OSError)
+        assert failure.errno == errno.ENOSPC
+    else:
+        assert isinstance(failure, UserError)
+        assert 'ffmpeg stopped (Invalid argument)' in str(failure)
