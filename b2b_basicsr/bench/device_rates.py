@@ -8,7 +8,9 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-DTYPES = {'fp32': torch.float32, 'tf32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+from b2b_basicsr import half_precision
+
+DTYPES = {'fp32': torch.float32, 'tf32': torch.float32, **half_precision.DTYPES}
 _SECONDS_A_TURN = 0.3
 
 

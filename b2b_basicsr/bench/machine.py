@@ -7,6 +7,8 @@ import platform
 from datetime import date
 from pathlib import Path
 
+from b2b_basicsr.errors import UserError
+
 
 def machine_facts() -> dict[str, str]:
     """Processor, cores, GPU, versions and the day.
@@ -27,6 +29,20 @@ def machine_facts() -> dict[str, str]:
         facts['cuda'] = str(torch.version.cuda)
     facts |= {'torch': str(torch.__version__), 'python': platform.python_version(), 'date': date.today().isoformat()}
     return facts
+
+
+def existing_device(asked: str | None) -> str:
+    """``'cpu'`` or ``'cuda'``: the one that ``--device`` asks for; without it CUDA where there is one.
+
+    Raises:
+        UserError: if CUDA is asked for and not there.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if asked == 'cuda' and not there:
+        raise UserError('--device: cuda asked for, and there is none; give cpu')
+    return asked or ('cuda' if there else 'cpu')
 
 
 def _processor() -> str:

@@ -46,24 +46,19 @@ def restore(
     asked_sizes, asked_widths = _numbers('--sizes', sizes), _numbers('--widths', widths)
     if not all(width == int(width) and width >= 1 for width in asked_widths):
         raise UserError(f'--widths: {widths!r}; give whole numbers, as 32,64')
-    import torch
-
-    if device is None:
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    elif device == 'cuda' and not torch.cuda.is_available():
-        raise UserError('--device: cuda asked for, and there is none; give cpu')
-
+    from b2b_basicsr.bench.machine import existing_device
     from b2b_basicsr.bench.restore_bench import DEFAULTS, RestoreBench
     from b2b_basicsr.bench.timing_table import print_tables
 
-    default = DEFAULTS[device]
+    where = existing_device(device)
+    default = DEFAULTS[where]
     bench = RestoreBench(
         forms=tuple(forms.split(',')) if forms else default.forms,
         sizes=asked_sizes or default.sizes,
         widths=tuple(int(width) for width in asked_widths),
         parts=tuple(parts.split(',')) if parts else default.parts,
         frames=frames or default.frames,
-        device=device,
+        device=where,
         tiny=tiny,
     )
     print_tables('b2b bench restore', bench.measure(rounds, lambda line: click.echo(line, err=True)), as_json)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from b2b_basicsr.errors import UserError
-
 
 @click.command(name='train')
 @click.option(
@@ -26,16 +24,11 @@ def train(forms: str | None, batch: int, crop: int, rounds: int, device: str | N
     Every form is a process of its own, and each takes one step a round, in turn. "x plain" is the median over the
     rounds; spread is the interquartile range. Peak memory is the whole process's, on CUDA what torch has allocated.
     """
-    import torch
-
-    if device is None:
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    elif device == 'cuda' and not torch.cuda.is_available():
-        raise UserError('--device: cuda asked for, and there is none; give cpu')
-
+    from b2b_basicsr.bench.machine import existing_device
     from b2b_basicsr.bench.timing_table import print_tables
     from b2b_basicsr.bench.train_bench import DEFAULT_FORMS, TrainBench
 
-    chosen = DEFAULT_FORMS[device] if forms is None else tuple(forms.split(','))
-    bench = TrainBench(forms=chosen, batch=batch, crop=crop, device=device, tiny=tiny)
+    where = existing_device(device)
+    chosen = DEFAULT_FORMS[where] if forms is None else tuple(forms.split(','))
+    bench = TrainBench(forms=chosen, batch=batch, crop=crop, device=where, tiny=tiny)
     print_tables('b2b bench train', bench.measure(rounds), as_json)

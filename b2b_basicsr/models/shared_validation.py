@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +96,7 @@ class SharedValidation(ValidationRecord):
         """The same as :meth:`nondist_validation`: BasicSR calls it where there is a launcher."""
         self.nondist_validation(dataloader, current_iter, tb_logger, save_img)
 
+    @abstractmethod
     def _validate(
         self, place: int, data: Mapping[str, Any], validation: Validation
     ) -> tuple[ScoredPicture, Pictures | None]:
@@ -103,11 +105,10 @@ class SharedValidation(ValidationRecord):
         Returns:
             Its values and files, and the pictures of it for :meth:`_present`, if it is one of those that are shown.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _present(self, shown: Sequence[tuple[str, Pictures]], validation: Validation, tb_logger: Any) -> None:
         """Shows what the processes have picked out, under names, in the set's order; in the first process alone."""
-        raise NotImplementedError
 
     def _name_of(self, data: Mapping[str, Any], validation: Validation) -> str:
         """A sample's own name in its set."""

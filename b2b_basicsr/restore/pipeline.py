@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.models.compilation import missing_for_compile
+from b2b_basicsr.models.compilation import compile_in_place, missing_for_compile
 from b2b_basicsr.restore.network_file import DEBLURRER_SECTIONS, TRANSLATOR_SECTIONS, network_from_file
 from b2b_basicsr.restore.precision import Precision, check_precision, computing_in, prepared_for, refuse_overflow
 from b2b_basicsr.restore.tile_size import (
@@ -130,7 +130,7 @@ class Blur2BlurPipeline:
             self._run(torch.zeros(1, 3, 64, 64), self._networks(translate=True))
         if compile:  # not before: it would be compiled for 64 x 64
             for _, net in self._networks(translate=True):
-                net.compile(dynamic=False)
+                compile_in_place(net)
         self._seen: set[tuple[torch.Size, int]] = set()
         self._compiled: set[torch.Size] = set()
         self._most_compiled = _MOST_COMPILED

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -13,10 +11,10 @@ from PIL import Image
 
 from b2b_basicsr.bench import data_bench
 from b2b_basicsr.bench.data_bench import DECODING, PLAIN, DataBench, bench_forms
-from b2b_basicsr.bench.turns import Form, Measured
 from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.data.random_crop import Croppable
 from b2b_basicsr.errors import UserError
+from tests.bench.turns_here import run_turns_here
 
 
 @pytest.fixture
@@ -29,20 +27,8 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def _here(forms: Sequence[Form], rounds: int, progress: bool = True) -> list[Measured]:
-    measured = []
-    threads = cv2.getNumThreads()
-    for form in forms:
-        turn = form.start(*form.arguments)
-        start = time.perf_counter()
-        turn()
-        measured.append(Measured(form.name, (time.perf_counter() - start,) * rounds))
-    cv2.setNumThreads(threads)
-    return measured
-
-
 def test_each_form_runs_and_has_a_row(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_bench, 'run_in_turns', _here)
+    monkeypatch.setattr(data_bench, 'run_in_turns', run_turns_here)
     jpeg, png = DataBench(count=2, photos=photos).measure(rounds=2, progress=False)
     names = [row['form'] for row in png.rows]
     assert names[:2] == [PLAIN, DECODING]
