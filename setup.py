@@ -29,7 +29,7 @@ AUTOLOAD_LINE = (
     f"exec({STARTUP!r}, {{'__name__': 'b2b_basicsr.startup'}})\n"
 )
 
-OPTION_FILES = sorted((ROOT / 'options').glob('*.yml'))
+OPTION_FILES = [*sorted((ROOT / 'options').glob('*.yml')), ROOT / 'options' / 'b2b_options.schema.json']
 
 
 class BuildWithAutoload(build_py):
@@ -131,7 +131,7 @@ setup(
         'matplotlib',
         'numpy',
         'pillow',
-        'pydantic>=2',
+        'pydantic>=2.7',
         'pyvips[binary]',
         'pyyaml',
         'safetensors',
@@ -148,7 +148,7 @@ setup(
         'demo': ['scikit-learn'],
         'mmengine': ['mmengine'],
         'dev': [
-            *('mmengine', 'mypy', 'pytest', 'ruff', 'selenium'),
+            *('hypothesis', 'jsonschema', 'mmengine', 'mypy', 'pytest', 'ruff', 'selenium'),
             *('types-PyYAML', 'types-setuptools', 'types-tabulate', 'types-tqdm'),
         ],
     },

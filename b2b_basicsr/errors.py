@@ -14,6 +14,23 @@ class UserError(ValueError):
     """
 
 
+class OptionError(UserError):
+    """A mistake at one key of an option file. The message is the key, and what is wrong there.
+
+    Args:
+        option_key: with its sections, ``train:optim_g:lr`` say; nothing for the file as a whole.
+        what: is wrong, and how to mend it.
+    """
+
+    def __init__(self, option_key: str, what: str) -> None:
+        super().__init__(f'{option_key}: {what}' if option_key else what)
+        self.option_key = option_key
+        self.what = what
+
+    def __reduce__(self) -> tuple[type[OptionError], tuple[str, str]]:
+        return type(self), (self.option_key, self.what)
+
+
 class ToldElsewhereError(UserError):
     """A mistake that another process of the same training tells; programs end with it without a word."""
 
@@ -27,7 +44,9 @@ def exit_with(error: UserError) -> NoReturn:
     if isinstance(error, ToldElsewhereError):
         raise SystemExit(2)
     # A data loader's worker hands on the whole traceback as the message; what we said is its end.
-    _, _, said = str(error).rpartition(f'{__name__}.{UserError.__name__}: ')
+    said = str(error)
+    for kind in (UserError, OptionError):
+        said = said.rpartition(f'{__name__}.{kind.__name__}: ')[2]
     message = ' '.join(line.strip() for line in said.splitlines())
     print(f'error: {message}', file=sys.stderr, flush=True)
     raise SystemExit(2)

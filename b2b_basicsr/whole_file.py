@@ -22,6 +22,9 @@ _at_work: dict[Path, int] = {}
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary file beside ``path`` to write to; it becomes ``path`` if the block ends well, else it goes.
 
+    What it holds, and then its new name, are on the disk when the block has ended: a crash of the machine leaves one
+    or the other file whole.
+
     Args:
         path: replaced, if it is there, at the very end. Its folder is made.
 
@@ -39,6 +42,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         with _held(descriptor):
             yield temporary
         temporary.replace(path)
+        _sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -58,13 +62,18 @@ def remove_unfinished(thread: int) -> None:
                 temporary.unlink(missing_ok=True)
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Removes temporary files that killed runs have left in a folder, if it is there; not those of a run at work."""
+def clear_leftovers(folder: Path, and_below: bool = False) -> None:
+    """Removes temporary files that killed runs have left in a folder, if it is there; not those of a run at work.
+
+    Args:
+        folder: where they lie.
+        and_below: in all folders below it, too.
+    """
     if sys.platform == 'win32' or not folder.is_dir():
         return
     import fcntl
 
-    for temporary in folder.glob(f'{_PREFIX}*'):
+    for temporary in (folder.rglob if and_below else folder.glob)(f'{_PREFIX}*'):
         with contextlib.suppress(OSError):
             descriptor = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW)
             try:
@@ -72,6 +81,18 @@ def clear_leftovers(folder: Path) -> None:
                 temporary.unlink()
             finally:
                 os.close(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    """Has a folder's names written to the disk, where the system has a way to."""
+    if sys.platform == 'win32':
+        return
+    with contextlib.suppress(OSError):  # a folder that may not be read, a file system that knows no such thing
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

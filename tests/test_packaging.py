@@ -201,14 +201,14 @@ def test_what_is_imported_is_declared(wheel: Path) -> None:
 def test_the_option_files_are_in_the_wheel_as_they_are(environment: Environment, wheel: Path) -> None:
     environment.pip('install', '--no-deps', '--no-index', wheel)
     output = environment("""
-        from b2b_basicsr.shipped_options import shipped_option_files
-        for path in shipped_option_files():
+        from b2b_basicsr.shipped_options import shipped_option_files, shipped_schema
+        for path in [*shipped_option_files(), shipped_schema()]:
             print(path)
     """)
     installed = list(map(Path, output.splitlines()))
     assert all(path.is_relative_to(environment.packages) for path in installed)
     assert {path.name: path.read_bytes() for path in installed} == {
-        path.name: path.read_bytes() for path in (REPOSITORY / 'options').glob('*.yml')
+        path.name: path.read_bytes() for path in (REPOSITORY / 'options').iterdir()
     }
 
 

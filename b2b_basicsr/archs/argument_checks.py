@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from b2b_basicsr.errors import UserError
+
+# Ranges of constructor arguments, as option files and their JSON schema have them. The upper ends keep a slip of the
+# finger from building for hours.
+Channels = Annotated[int, Field(ge=1, le=65536)]
+EvenChannels = Annotated[int, Field(ge=2, le=65536, multiple_of=2)]
+Blocks = Annotated[int, Field(ge=0, le=1000)]
+AtLeastOneBlock = Annotated[int, Field(ge=1, le=1000)]
 
 
 def check_integer(network: str, option: str, value: Any, minimum: int) -> int:

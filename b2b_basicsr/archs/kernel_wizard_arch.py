@@ -13,7 +13,7 @@ from basicsr.archs.arch_util import ResidualBlockNoBN, make_layer
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
-from b2b_basicsr.archs.argument_checks import check_integer
+from b2b_basicsr.archs.argument_checks import Blocks, Channels, check_integer
 from b2b_basicsr.archs.padding import pad_reflect
 from b2b_basicsr.errors import UserError
 
@@ -153,11 +153,11 @@ class KernelWizard(nn.Module):
 
     def __init__(
         self,
-        nf: int = 64,
-        front_RBs: int = 10,  # noqa: N803  (published names)
-        back_RBs: int = 20,  # noqa: N803
-        kernel_dim: int = 512,
-        n_blocks: int = 4,
+        nf: Channels = 64,
+        front_RBs: Blocks = 10,  # noqa: N803  (published names)
+        back_RBs: Blocks = 20,  # noqa: N803
+        kernel_dim: Channels = 512,
+        n_blocks: Blocks = 4,
         use_vae: bool = False,
     ) -> None:
         super().__init__()

@@ -5,14 +5,15 @@ Cho et al., "Rethinking Coarse-to-Fine Approach in Single Image Deblurring", ICC
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 import torch.nn.functional as F
 from basicsr.utils.registry import ARCH_REGISTRY
+from pydantic import Field
 from torch import nn
 
-from b2b_basicsr.archs.argument_checks import check_integer
+from b2b_basicsr.archs.argument_checks import AtLeastOneBlock, EvenChannels, check_integer
 from b2b_basicsr.archs.padding import pad_to_multiple
 from b2b_basicsr.errors import UserError
 
@@ -156,7 +157,7 @@ class MIMOUNet(nn.Module):
         [(1, 3, 16, 24), (1, 3, 31, 48), (1, 3, 62, 96)]
     """
 
-    def __init__(self, num_res: int = 8, base_channel: int = 32) -> None:
+    def __init__(self, num_res: AtLeastOneBlock = 8, base_channel: EvenChannels = 32) -> None:
         super().__init__()
         name = type(self).__name__
         check_integer(name, 'num_res', num_res, 1)
@@ -250,7 +251,12 @@ class MIMOUNetPlus(MIMOUNet):
         torch.Size([1, 3, 64, 64])
     """
 
-    def __init__(self, num_res: int = 20, base_channel: int = 32, drop: float = 0.1) -> None:
+    def __init__(
+        self,
+        num_res: AtLeastOneBlock = 20,
+        base_channel: EvenChannels = 32,
+        drop: Annotated[float, Field(ge=0, lt=1)] = 0.1,
+    ) -> None:
         super().__init__(num_res, base_channel)
         if isinstance(drop, bool) or not isinstance(drop, (int, float)) or not 0 <= drop < 1:
             raise UserError(f'{type(self).__name__}: drop must be a number in [0, 1), but is {drop!r}')

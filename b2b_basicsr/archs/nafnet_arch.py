@@ -6,14 +6,15 @@ Chen et al., "Simple Baselines for Image Restoration", ECCV 2022.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 import torch.nn.functional as F
 from basicsr.utils.registry import ARCH_REGISTRY
+from pydantic import Field
 from torch import nn
 
-from b2b_basicsr.archs.argument_checks import check_integer, check_integers
+from b2b_basicsr.archs.argument_checks import Blocks, Channels, check_integer, check_integers
 from b2b_basicsr.errors import UserError
 
 
@@ -107,11 +108,11 @@ class NAFNet(nn.Module):
 
     def __init__(
         self,
-        img_channel: int = 3,
-        width: int = 16,
-        middle_blk_num: int = 1,
-        enc_blk_nums: Sequence[int] = (),
-        dec_blk_nums: Sequence[int] = (),
+        img_channel: Channels = 3,
+        width: Channels = 16,
+        middle_blk_num: Blocks = 1,
+        enc_blk_nums: Annotated[Sequence[Blocks], Field(max_length=10)] = (),
+        dec_blk_nums: Annotated[Sequence[Blocks], Field(max_length=10)] = (),
     ) -> None:
         super().__init__()
         name = type(self).__name__

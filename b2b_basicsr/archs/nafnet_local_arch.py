@@ -6,13 +6,15 @@ Chu et al., "Improving Image Restoration by Revisiting Global Information Aggreg
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from basicsr.utils.registry import ARCH_REGISTRY
+from pydantic import Field
 from torch import nn
 
-from b2b_basicsr.archs.argument_checks import check_integers
+from b2b_basicsr.archs.argument_checks import Blocks, Channels, check_integers
 from b2b_basicsr.archs.nafnet_arch import NAFNet
 from b2b_basicsr.errors import UserError
 
@@ -110,12 +112,12 @@ class NAFNetLocal(NAFNet):
 
     def __init__(
         self,
-        img_channel: int = 3,
-        width: int = 16,
-        middle_blk_num: int = 1,
-        enc_blk_nums: Sequence[int] = (),
-        dec_blk_nums: Sequence[int] = (),
-        train_size: Sequence[int] = (1, 3, 256, 256),
+        img_channel: Channels = 3,
+        width: Channels = 16,
+        middle_blk_num: Blocks = 1,
+        enc_blk_nums: Annotated[Sequence[Blocks], Field(max_length=10)] = (),
+        dec_blk_nums: Annotated[Sequence[Blocks], Field(max_length=10)] = (),
+        train_size: Annotated[Sequence[Channels], Field(min_length=4, max_length=4)] = (1, 3, 256, 256),
     ) -> None:
         super().__init__(img_channel, width, middle_blk_num, enc_blk_nums, dec_blk_nums)
         name = type(self).__name__

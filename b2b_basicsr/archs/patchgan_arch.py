@@ -6,15 +6,16 @@ Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks"
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
+from typing import Annotated, Literal, overload
 
 import torch
 import torch.nn.functional as F
 from basicsr.utils.registry import ARCH_REGISTRY
+from pydantic import Field
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from b2b_basicsr.archs.argument_checks import check_integer
+from b2b_basicsr.archs.argument_checks import Channels, check_integer
 from b2b_basicsr.archs.padding import pad_reflect
 from b2b_basicsr.errors import UserError
 
@@ -88,11 +89,11 @@ class PatchGANDiscriminator(nn.Module):
 
     def __init__(
         self,
-        num_in_ch: int = 3,
-        num_feat: int = 64,
-        n_layers: int = 3,
-        norm: str | None = 'instance',
-        luma_highpass: int | None = None,
+        num_in_ch: Channels = 3,
+        num_feat: Channels = 64,
+        n_layers: Annotated[int, Field(ge=1, le=10)] = 3,
+        norm: Literal['instance', 'spectral', 'none'] | None = 'instance',
+        luma_highpass: Annotated[int, Field(ge=3, le=1023)] | None = None,
     ) -> None:
         super().__init__()
         name = type(self).__name__

@@ -6,14 +6,16 @@ Zamir et al., "Restormer: Efficient Transformer for High-Resolution Image Restor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from basicsr.utils.registry import ARCH_REGISTRY
 from einops import rearrange
+from pydantic import Field
 from torch import nn
 
-from b2b_basicsr.archs.argument_checks import check_integer, check_integers
+from b2b_basicsr.archs.argument_checks import Blocks, Channels, EvenChannels, check_integer, check_integers
 from b2b_basicsr.archs.padding import pad_to_multiple
 from b2b_basicsr.errors import UserError
 
@@ -168,15 +170,15 @@ class Restormer(nn.Module):
 
     def __init__(
         self,
-        inp_channels: int = 3,
-        out_channels: int = 3,
-        dim: int = 48,
-        num_blocks: Sequence[int] = (4, 6, 6, 8),
-        num_refinement_blocks: int = 4,
-        heads: Sequence[int] = (1, 2, 4, 8),
-        ffn_expansion_factor: float = 2.66,
+        inp_channels: Channels = 3,
+        out_channels: Channels = 3,
+        dim: EvenChannels = 48,
+        num_blocks: Annotated[Sequence[Blocks], Field(min_length=4, max_length=4)] = (4, 6, 6, 8),
+        num_refinement_blocks: Blocks = 4,
+        heads: Annotated[Sequence[Channels], Field(min_length=4, max_length=4)] = (1, 2, 4, 8),
+        ffn_expansion_factor: Annotated[float, Field(gt=0, le=64)] = 2.66,
         bias: bool = False,
-        LayerNorm_type: str = 'WithBias',  # noqa: N803  (published name)
+        LayerNorm_type: Literal['WithBias', 'BiasFree'] = 'WithBias',  # noqa: N803  (published name)
         dual_pixel_task: bool = False,
     ) -> None:
         super().__init__()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from b2b_basicsr.bench.process_memory import is_out_of_memory, most_memory
 from b2b_basicsr.errors import UserError
 
 Turn = Callable[[], float | None]
@@ -177,11 +176,11 @@ def _serve(connection: Connection, form: Form) -> None:
             start = time.perf_counter()
             its_own = turn()
             seconds = time.perf_counter() - start if its_own is None else its_own
-            connection.send((None, (seconds, _peak_bytes())))
+            connection.send((None, (seconds, most_memory())))
     except (EOFError, KeyboardInterrupt):  # nobody is there to hear more
         pass
     except Exception as cause:
-        if _is_out_of_memory(cause):
+        if is_out_of_memory(cause):
             failure = 'out of memory'
         elif isinstance(cause, UserError):
             failure = str(cause)
@@ -189,24 +188,3 @@ def _serve(connection: Connection, form: Form) -> None:
             traceback.print_exc()
             failure = f'{type(cause).__name__}: {" ".join(str(cause).split())[:200]}'
         connection.send((failure, None))
-
-
-def _is_out_of_memory(cause: Exception) -> bool:
-    words = str(cause).lower()
-    return isinstance(cause, MemoryError) or 'out of memory' in words or "can't allocate memory" in words
-
-
-def _peak_bytes() -> int | None:
-    torch = sys.modules.get('torch')
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()  # the others need it in their turn
-        return int(torch.cuda.max_memory_allocated())
-    try:
-        # Of this program alone: getrusage's figure outlives exec, so it may be the parent's.
-        lines = Path('/proc/self/status').read_text(encoding='ascii').splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM:'))
-    except (OSError, StopIteration):
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == 'darwin' else peak * 1024

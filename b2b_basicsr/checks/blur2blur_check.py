@@ -10,10 +10,9 @@ from b2b_basicsr.checks.training_check import check_logger, check_loss, check_op
 from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.blur2blur_model import WITH_DEBLURRER, WITHOUT_DEBLURRER
-from b2b_basicsr.models.blur2blur_options import PathOptions, TrainOptions, frozen_sections
+from b2b_basicsr.models.blur2blur_options import TrainOptions, frozen_sections
 from b2b_basicsr.models.val_options import RestorationValOptions
 
-NETWORKS = ('network_g', 'network_d', 'network_k', 'network_deblur')
 _CONTENT_LOSSES = ('perceptual_opt', 'pixel_opt', 'lpips_opt')
 
 
@@ -23,7 +22,6 @@ def check_blur2blur(opt: dict[str, Any]) -> None:
     Raises:
         UserError: for the first thing that the user has to mend.
     """
-    PathOptions.from_options('path', opt['path'])
     check_validation(opt, RestorationValOptions, WITH_DEBLURRER if opt.get('network_deblur') else WITHOUT_DEBLURRER)
     if opt['is_train']:
         check_logger(opt)

@@ -11,18 +11,13 @@ from typing import Any
 from basicsr.utils.registry import DATASET_REGISTRY
 from tqdm import tqdm
 
-from b2b_basicsr.checks.registered import refuse_near_misses, registered
-from b2b_basicsr.data.picture_checks import run_checks
-from b2b_basicsr.data.picture_source import PictureSource, matched_pairs, picture_size
+from b2b_basicsr.checks.registered import registered
+from b2b_basicsr.data.picture_checks import RunChecks, decoded_ahead, run_checks
+from b2b_basicsr.data.picture_source import PictureSource, decoded_size, matched_pairs, picture_size
 from b2b_basicsr.data.unpaired_blur_dataset import UnpairedBlurDataset
 from b2b_basicsr.errors import UserError
 
-_LOADER_KEYS = (
-    *('name', 'type', 'phase', 'scale', 'dataroot_lq', 'dataroot_gt', 'io_backend', 'meta_info_file', 'filename_tmpl'),
-    *('mean', 'std', 'color', 'num_worker_per_gpu', 'batch_size_per_gpu', 'pin_memory', 'prefetch_mode'),
-    *('gt_size', 'use_hflip', 'use_rot', 'dataset_enlarge_ratio', 'num_prefetch_queue', 'persistent_workers'),
-)
-_KNOWN_SETS = {
+KNOWN_SETS = {
     'PairedImageDataset': ('dataroot_lq', 'dataroot_gt'),
     'PairedFolderDataset': ('dataroot_lq', 'dataroot_gt'),
     'SingleImageDataset': ('dataroot_lq',),
@@ -32,38 +27,42 @@ _FOLDERS_WITHIN_FOLDERS = ('PairedFolderDataset', 'SingleFolderDataset')
 Size = tuple[int, int]
 
 
-def check_dataset(phase: str, section: dict[str, Any], trains_pairs: bool) -> None:
+def check_dataset(phase: str, section: dict[str, Any], trains_pairs: bool, run: RunChecks = run_checks) -> None:
     """Checks one ``datasets`` section.
 
     Args:
         phase: its name: ``train``, ``val``, ...
         section: its keys.
         trains_pairs: the model is ours, so a paired training set is read as well.
+        run: looks at the pictures, when names and pairs have been found to be right.
 
     Raises:
         UserError: for the first thing that the user has to mend.
     """
     key = f'datasets:{phase}'
     kind = registered(DATASET_REGISTRY, key, section.get('type', ''))
+    if phase == 'train':  # what BasicSR reads without a default
+        section.setdefault('num_worker_per_gpu', 0)
+        section.setdefault('use_hflip', False)
+        section.setdefault('use_rot', False)
+        section.setdefault('name', phase)
     if kind is UnpairedBlurDataset:
-        if phase != 'train':
-            raise UserError(f'{key}: UnpairedBlurDataset trains; use PairedFolderDataset or SingleFolderDataset')
-        UnpairedBlurDataset(deepcopy(dict(section))).check_pictures(_with_bar)
-    elif section['type'] in _KNOWN_SETS and (phase != 'train' or trains_pairs):
-        _check_known_set(phase, section)
+        UnpairedBlurDataset(deepcopy(dict(section))).check_pictures(with_bar, run)
+    elif section['type'] in KNOWN_SETS and (phase != 'train' or trains_pairs):
+        _check_known_set(phase, section, run)
 
 
-def _with_bar(results: Iterator[Any], total: int) -> Iterator[Any]:
+def with_bar(results: Iterator[Any], total: int) -> Iterator[Any]:
+    """Shows on standard error how far the checks of pictures are, if they take a while."""
     yield from tqdm(results, total=total, desc='checking pictures', unit='', delay=2, leave=False, file=sys.stderr)
 
 
-def _check_known_set(phase: str, section: dict[str, Any]) -> None:
+def _check_known_set(phase: str, section: dict[str, Any], run: RunChecks) -> None:
     """Folders, pairs and pictures of a set whose reading is BasicSR's own."""
     key = f'datasets:{phase}'
     if not section.get('name'):
         raise UserError(f'{key}:name: missing; results are logged under it')
-    refuse_near_misses(f'{key}:', section, _LOADER_KEYS)
-    roots = _KNOWN_SETS[section['type']]
+    roots = KNOWN_SETS[section['type']]
     sources = {}
     for root in roots:
         if not section.get(root):
@@ -77,11 +76,11 @@ def _check_known_set(phase: str, section: dict[str, Any]) -> None:
     if len(sources) == 2 and section.setdefault('scale', 1) != 1:
         raise UserError(f'scale: {section["scale"]!r}; blurry and sharp pictures are of one size: set scale: 1')
     if section['io_backend']['type'] != 'disk':
-        _check_database(sources, smallest)
+        _check_database(sources, smallest, run)
         return
     if section['type'] not in _FOLDERS_WITHIN_FOLDERS and listed is None:
         _check_one_folder(key, section, sources)
-    _check_files(key, {'scale': 1, 'phase': phase.split('_')[0], **section}, smallest)
+    _check_files(key, {'scale': 1, 'phase': phase.split('_')[0], **section}, smallest, run)
 
 
 def _check_names(source: PictureSource) -> None:
@@ -102,41 +101,46 @@ def _smallest_side(phase: str, section: Mapping[str, Any]) -> int:
     return size
 
 
-def _check_database(sources: Mapping[str, PictureSource], smallest: int) -> None:
+def _check_database(sources: Mapping[str, PictureSource], smallest: int, run: RunChecks) -> None:
     lq, *others = sources.values()
     pairs = matched_pairs(lq, others[0]) if others else [(index, index) for index in range(len(lq))]
+    decoded = decoded_ahead(len(pairs))
 
-    def check(pair: tuple[int, int]) -> Callable[[], None]:
-        def run() -> None:
+    def check(place: int, pair: tuple[int, int]) -> Callable[[], None]:
+        def look() -> None:
             sizes = [
-                (source.path(index), source.size(index)) for source, index in zip((lq, *others), pair, strict=False)
+                (source.path(index), source.read(index).size if place in decoded else source.size(index))
+                for source, index in zip((lq, *others), pair, strict=False)
             ]
             _check_sizes(sizes, lq.option_key, smallest)
 
-        return run
+        return look
 
-    run_checks([check(pair) for pair in pairs], _with_bar)
+    run([check(place, pair) for place, pair in enumerate(pairs)], with_bar)
 
 
-def _check_files(key: str, section: Mapping[str, Any], smallest: int) -> None:
+def _check_files(key: str, section: Mapping[str, Any], smallest: int, run: RunChecks) -> None:
     """The files that the set will read."""
     paths = DATASET_REGISTRY.get(section['type'])(deepcopy(dict(section))).paths
     if not paths:
         raise UserError(f'{key}:meta_info_file: {section.get("meta_info_file")!r} names no picture')
+    decoded = decoded_ahead(len(paths))
 
-    def check(files: list[str]) -> Callable[[], None]:
-        def run() -> None:
+    def check(place: int, files: list[str]) -> Callable[[], None]:
+        size_of = decoded_size if place in decoded else picture_size
+
+        def look() -> None:
             for file in files:
-                if not Path(file).is_file():
+                if section.get('meta_info_file') is not None and not Path(file).exists():
                     raise UserError(
                         f'{key}:meta_info_file: {section.get("meta_info_file")!r} makes for {file}, which is not there'
                     )
-            _check_sizes([(file, picture_size(key, file)) for file in files], key, smallest)
+            _check_sizes([(file, size_of(key, file)) for file in files], key, smallest)
 
-        return run
+        return look
 
     files = [[entry] if isinstance(entry, str) else [entry['lq_path'], entry['gt_path']] for entry in paths]
-    run_checks([check(entry) for entry in files], _with_bar)
+    run([check(place, entry) for place, entry in enumerate(files)], with_bar)
 
 
 def _check_sizes(pictures: list[tuple[str, Size]], key: str, smallest: int) -> None:

@@ -12,10 +12,8 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.deblur_model import COMPARISON
 from b2b_basicsr.models.deblur_options import DeblurTrainOptions
 from b2b_basicsr.models.progressive_patches import PatchStage
-from b2b_basicsr.models.training_options import BasePathOptions
 from b2b_basicsr.models.val_options import RestorationValOptions
 
-NETWORKS = ('network_g',)
 _LOSSES = ('pixel_opt', 'perceptual_opt')
 
 
@@ -25,7 +23,6 @@ def check_deblur(opt: dict[str, Any]) -> None:
     Raises:
         UserError: for the first thing that the user has to mend.
     """
-    BasePathOptions.from_options('path', opt['path'])
     check_validation(opt, RestorationValOptions, COMPARISON)
     if not opt.get('network_g'):
         raise UserError('network_g: missing; DeblurModel needs it')

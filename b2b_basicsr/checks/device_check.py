@@ -6,11 +6,10 @@ import argparse
 from typing import Any
 
 import torch
-import yaml
-from basicsr.utils.options import ordered_yaml
 
 from b2b_basicsr.compat.launchers import TORCHRUN
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.options.option_file import read_option_file
 
 
 def check_device(opt: dict[str, Any], args: argparse.Namespace) -> None:
@@ -47,6 +46,4 @@ def _says_auto(args: argparse.Namespace) -> bool:
     forced = [entry.partition('=')[2].strip() for entry in args.force_yml or () if entry.startswith('num_gpu')]
     if forced:
         return forced[-1] == 'auto'
-    with open(args.opt, encoding='utf-8') as file:
-        given = yaml.load(file, Loader=ordered_yaml()[0])['num_gpu']
-    return bool(given == 'auto')
+    return bool(read_option_file(args.opt)['num_gpu'] == 'auto')

@@ -11,10 +11,7 @@ from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.kernel_wizard_model import COMPARISON
 from b2b_basicsr.models.kernel_wizard_options import KernelTrainOptions
-from b2b_basicsr.models.training_options import BasePathOptions
 from b2b_basicsr.models.val_options import ValOptions
-
-NETWORKS = ('network_g',)
 
 
 def check_kernel_wizard(opt: dict[str, Any]) -> None:
@@ -23,7 +20,6 @@ def check_kernel_wizard(opt: dict[str, Any]) -> None:
     Raises:
         UserError: for the first thing that the user has to mend.
     """
-    BasePathOptions.from_options('path', opt['path'])
     for phase, section in opt['datasets'].items():
         if not section.get('dataroot_gt') or not section.get('dataroot_lq'):
             raise UserError(

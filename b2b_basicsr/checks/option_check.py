@@ -13,39 +13,53 @@ from b2b_basicsr.checks import blur2blur_check, deblur_check, kernel_wizard_chec
 from b2b_basicsr.checks.data_check import check_dataset
 from b2b_basicsr.checks.device_check import check_device
 from b2b_basicsr.checks.late_errors import end_late_errors_in_one_line
-from b2b_basicsr.checks.registered import refuse_near_misses, registered
-from b2b_basicsr.compat.option_checks import register_option_check
+from b2b_basicsr.checks.registered import registered
+from b2b_basicsr.checks.safe_loading import load_weights_only
+from b2b_basicsr.checks.section_check import check_sections
+from b2b_basicsr.compat.option_checks import register_option_check, register_section_check
 from b2b_basicsr.data.lmdb_clients import close_lmdb_clients
+from b2b_basicsr.data.picture_checks import RunChecks, run_checks
 from b2b_basicsr.errors import UserError
 
 _MODELS = {
-    'Blur2BlurModel': (blur2blur_check.check_blur2blur, blur2blur_check.NETWORKS),
-    'DeblurModel': (deblur_check.check_deblur, deblur_check.NETWORKS),
-    'KernelWizardModel': (kernel_wizard_check.check_kernel_wizard, kernel_wizard_check.NETWORKS),
+    'Blur2BlurModel': blur2blur_check.check_blur2blur,
+    'DeblurModel': deblur_check.check_deblur,
+    'KernelWizardModel': kernel_wizard_check.check_kernel_wizard,
 }
-_TOP_LEVEL = (
-    *('name', 'model_type', 'scale', 'num_gpu', 'manual_seed', 'datasets', 'path', 'train', 'val', 'logger'),
-    *('dist_params', 'find_unused_parameters', 'dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path'),
-)
+
+register_section_check(check_sections)
 
 
 @register_option_check
 def check_options(opt: dict[str, Any], args: argparse.Namespace) -> None:
-    """Checks device, data, networks, weights, losses and metrics of a parsed option file.
+    """Checks device, networks, weights, losses and metrics of a parsed option file.
 
     Raises:
         UserError: for the first thing that the user has to mend.
     """
     end_late_errors_in_one_line()
+    load_weights_only()
     _check_names(opt)
     check_device(opt, args)
     if opt['model_type'] in _MODELS:
-        check_model, networks = _MODELS[opt['model_type']]
-        refuse_near_misses('', opt, (*_TOP_LEVEL, *networks))
-        check_model(opt)
+        _MODELS[opt['model_type']](opt)
+
+
+@register_option_check
+def check_data(opt: dict[str, Any], args: argparse.Namespace) -> None:
+    """Checks the data sets of a parsed option file, which :func:`check_options` has found right.
+
+    Raises:
+        UserError: for the first thing that the user has to mend.
+    """
+    check_datasets(opt, run_checks)
+
+
+def check_datasets(opt: dict[str, Any], run: RunChecks) -> None:
+    """As :func:`check_data`; ``run`` looks at the pictures."""
     try:
         for phase, section in opt['datasets'].items():
-            check_dataset(phase, section, opt['model_type'] in _MODELS)
+            check_dataset(phase, section, opt['model_type'] in _MODELS, run)
     finally:
         close_lmdb_clients()  # BasicSR's own data sets open the same databases
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from b2b_basicsr.errors import UserError
+from b2b_basicsr.errors import OptionError, UserError
+from b2b_basicsr.options.section import shown
 
 
-def refuse_near_misses(prefix: str, section: Mapping[str, Any], known: Sequence[str]) -> None:
-    """In sections that BasicSR reads, a key that is almost a known one is a mistake; any other is somebody's own."""
-    for key in section:
-        near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.8)
-        if key not in known and near:
-            raise UserError(f'{prefix}{key}: unknown key; did you mean {near[0]}?')
+def near_miss(key: str, known: Iterable[str]) -> bool:
+    """Whether a key that is unknown is almost a known one, and so a mistake; any other may be somebody's own."""
+    return bool(difflib.get_close_matches(key, list(known), n=1, cutoff=0.8))
 
 
 def registered(registry: Any, option_key: str, name: Any) -> Any:
@@ -28,12 +26,12 @@ def registered(registry: Any, option_key: str, name: Any) -> Any:
     if not option_key.endswith('model_type'):
         option_key += ':type'
     if not isinstance(name, str):
-        raise UserError(f'{option_key}: {name!r} is no name; give one that is registered')
+        raise OptionError(option_key, f'{shown(name)} is no name; give one that is registered')
     for known in (name, f'{name}_basicsr'):
         if known in registry:
             return registry._obj_map[known]
     near = difflib.get_close_matches(name, [key.removesuffix('_basicsr') for key, _ in registry], n=1)
-    raise UserError(f'{option_key}: {name!r} is not registered' + (f'; did you mean {near[0]}?' if near else ''))
+    raise OptionError(option_key, f'{shown(name)} is not registered' + (f'; did you mean {near[0]}?' if near else ''))
 
 
 def construct(kind: Any, option_key: str, arguments: Mapping[str, Any]) -> Any:
@@ -46,6 +44,6 @@ def construct(kind: Any, option_key: str, arguments: Mapping[str, Any]) -> Any:
         inspect.signature(kind).bind(**arguments)
         return kind(**deepcopy(dict(arguments)))
     except UserError as error:
-        raise UserError(f'{option_key}: {error}') from None
-    except (TypeError, ValueError, NotImplementedError, AssertionError, KeyError) as cause:
-        raise UserError(f'{option_key}: {kind.__name__}: {" ".join(str(cause).split())}') from cause
+        raise OptionError(option_key, str(error)) from None
+    except (TypeError, ValueError, LookupError, ArithmeticError, AssertionError, RuntimeError, MemoryError) as cause:
+        raise OptionError(option_key, f'{kind.__name__}: {" ".join(str(cause).split())[:200]}') from cause

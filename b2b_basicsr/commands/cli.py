@@ -8,6 +8,7 @@ import click
 
 from b2b_basicsr import __version__
 from b2b_basicsr.commands.bench_command import bench
+from b2b_basicsr.commands.check_command import check
 from b2b_basicsr.commands.demo_command import demo
 from b2b_basicsr.commands.info_command import info
 from b2b_basicsr.commands.options_command import options
@@ -24,7 +25,7 @@ def b2b() -> None:
     """Blur2Blur for BasicSR: turns an unknown blur into one that a deblurrer knows."""
 
 
-for _command in (demo, options, prepare, restore, train, test, report, bench, info):
+for _command in (demo, options, prepare, restore, check, train, test, report, bench, info):
     b2b.add_command(_command)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from b2b_basicsr.commands.force_yml_option import force_yml_option, forced_entries
 from b2b_basicsr.errors import UserError
 
 
@@ -32,10 +33,7 @@ class _Size(click.ParamType):
     help='Of the pictures that are restored. In training the size is gt_size.',
 )
 @click.option('--json', 'as_json', is_flag=True, help='Print everything again, as JSON, on the last line.')
-@click.option(
-    '--force_yml', multiple=True, metavar='KEY=VALUE...', help="Change the option file's entries, as in BasicSR."
-)
-@click.argument('more', nargs=-1, metavar='')
+@force_yml_option
 def info(
     option_file: Path | None, size: tuple[int, int], as_json: bool, force_yml: tuple[str, ...], more: tuple[str, ...]
 ) -> None:
@@ -45,9 +43,8 @@ def info(
     twice that), counted without computing anything; for a training the share of each in a step. Without -opt:
     versions, mends of basicsr and devices alone.
     """
-    if more and not force_yml:
-        raise UserError(f'{more[0]}: unexpected; entries to change go behind --force_yml (see b2b info --help)')
-    if force_yml and option_file is None:
+    forced = forced_entries(force_yml, more, 'info')
+    if forced and option_file is None:
         raise UserError('--force_yml changes an option file: give -opt')
 
     # Late, as all of torch and BasicSR comes with it.
@@ -60,7 +57,7 @@ def info(
 
     tables = []
     if option_file is not None:
-        tables += option_file_tables(option_file, (*force_yml, *more), size)
+        tables += option_file_tables(option_file, forced, size)
     tables += environment_tables()
     of_what = '' if option_file is None else f': {option_file}'
     print_tables(f'b2b_basicsr {__version__}{of_what}', tables, as_json)

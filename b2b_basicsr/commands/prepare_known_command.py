@@ -59,11 +59,11 @@ def known(
         force_option(opt, entry, option_file)
     place = _device(device, opt.get('num_gpu', 'auto'))
     source = known_source(opt, place)
-    is_database = source.settings.io_backend.get('type') == 'lmdb'
+    is_database = source.settings.io_backend.type == 'lmdb'
     out = out or source.sharp.root.absolute().with_name('known.lmdb' if is_database else 'known')
     if is_database != (out.suffix == '.lmdb'):
         raise UserError(
-            f'-o {out}: with io_backend: {{type: {source.settings.io_backend.get("type")}}} the name of K '
+            f'-o {out}: with io_backend: {{type: {source.settings.io_backend.type}}} the name of K '
             f'{"ends" if is_database else "does not end"} in .lmdb, as every set of a file has one backend'
         )
     click.echo(f'K from {len(source.places)} pictures of {source.sharp.root}, by {source.kind}, on {place}')

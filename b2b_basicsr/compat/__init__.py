@@ -9,10 +9,12 @@ from b2b_basicsr.compat import (
     frozen_networks,
     functional_tensor,
     launchers,
+    log_file,
     one_root,
     option_checks,
     resume_state,
     training_length,
+    unfinished_validation,
 )
 from b2b_basicsr.compat.mend import Mend
 
@@ -22,6 +24,8 @@ MENDS: tuple[Mend, ...] = (
     resume_state.MEND,
     frozen_networks.MEND,
     training_length.MEND,
+    log_file.MEND,
+    unfinished_validation.MEND,
     one_root.MEND,
     option_checks.MEND,
 )

@@ -8,7 +8,7 @@ weights would be looked for where they are not, or under another key.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,13 @@ def _keeping_the_frozen(check_resume: Callable[..., None]) -> Callable[..., None
         Raises:
             UserError: The file that the resumed training must have saved for a trained network is not there.
         """
-        frozen = _frozen_networks(opt.get('model_type'))
+        frozen = frozen_networks_of(opt.get('model_type'))
         if frozen is None:
             check_resume(opt, resume_iter)
             return
         path_opt = opt['path']
         ignored = path_opt.get('ignore_resume_networks')
-        kept = {*frozen, *([ignored] if isinstance(ignored, str) else ignored or ())}
+        kept = {*frozen, *ignored_networks(opt)}
         # Out of its sight, so that it does not print either what will not be so.
         hidden = {
             key: path_opt.pop(key)
@@ -55,7 +55,14 @@ def _keeping_the_frozen(check_resume: Callable[..., None]) -> Callable[..., None
     return check
 
 
-def _frozen_networks(model_type: Any) -> tuple[str, ...] | None:
+def ignored_networks(opt: Mapping[str, Any]) -> tuple[str, ...]:
+    """The networks that the option file takes from elsewhere than the resumed training."""
+    ignored = opt['path'].get('ignore_resume_networks')
+    return (ignored,) if isinstance(ignored, str) else tuple(ignored or ())
+
+
+def frozen_networks_of(model_type: Any) -> tuple[str, ...] | None:
+    """The networks that a model class never trains, and so never saves; ``None`` if it does not say."""
     from basicsr.utils.registry import MODEL_REGISTRY
 
     if not isinstance(model_type, str) or model_type not in MODEL_REGISTRY:

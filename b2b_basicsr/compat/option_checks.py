@@ -9,20 +9,25 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from b2b_basicsr.compat.launchers import Wish, meet, refuse_shared_gpus, take_device
 from b2b_basicsr.compat.mend import Mend
-from b2b_basicsr.compat.our_option_files import is_our_option_file
+from b2b_basicsr.compat.our_option_files import is_our_option_file, may_be_our_option_file
 from b2b_basicsr.compat.training_script import wrap_parse_options
-from b2b_basicsr.errors import ToldElsewhereError, UserError, exit_with
-from b2b_basicsr.options.option_file import force_option, read_option_file
+from b2b_basicsr.errors import OptionError, ToldElsewhereError, UserError, exit_with
+from b2b_basicsr.options.option_file import force_option, read_option_file, unshared
+from b2b_basicsr.options.option_lines import OptionLines, option_errors_placed, use_for_late_errors
 from b2b_basicsr.processes import HEAD_START, failing_together, gathered, this_process
 
 OptionCheck = Callable[[dict[str, Any], argparse.Namespace], None]
 
+SectionCheck = Callable[[dict[str, Any], bool], None]
+
 OPTION_CHECKS: list[OptionCheck] = []
+SECTION_CHECKS: list[SectionCheck] = []
 
 
 def register_option_check(check: OptionCheck) -> OptionCheck:
@@ -36,6 +41,28 @@ def register_option_check(check: OptionCheck) -> OptionCheck:
     return check
 
 
+def register_section_check(check: SectionCheck) -> SectionCheck:
+    """Have ``check(opt, is_train)`` called with every option file of ours before BasicSR's parser reads it.
+
+    ``opt`` is what the file and ``--force_yml`` say, without BasicSR's additions. A check raises
+    :class:`~b2b_basicsr.errors.OptionError` for what the user has to mend.
+    """
+    if check not in SECTION_CHECKS:
+        SECTION_CHECKS.append(check)
+    return check
+
+
+@contextmanager
+def standing_in(check: OptionCheck, stand_in: OptionCheck) -> Iterator[None]:
+    """Within the block ``stand_in`` is called in the place of a registered ``check``."""
+    place = OPTION_CHECKS.index(check)
+    OPTION_CHECKS[place] = stand_in
+    try:
+        yield
+    finally:
+        OPTION_CHECKS[place] = check
+
+
 def _checking(parse_options: Callable[..., Any]) -> Callable[..., Any]:
     def parse(root_path: str, is_train: bool = True) -> Any:
         try:
@@ -46,13 +73,15 @@ def _checking(parse_options: Callable[..., Any]) -> Callable[..., Any]:
             exit_with(error)
         opt, args = parse_options(root_path, is_train=is_train)
         if is_our_option_file(opt):
+            opt = unshared(opt)
             opt['manual_seed'] = gathered(opt['manual_seed'])[0]  # where the file has none, each process drew its own
             try:
-                with failing_together():
+                with failing_together(), option_errors_placed(args.opt, args.force_yml or ()):
                     for check in OPTION_CHECKS:
                         check(opt, args)
             except UserError as error:
                 exit_with(error)
+            use_for_late_errors(args.opt, args.force_yml or ())
         return opt, args
 
     return parse
@@ -85,17 +114,25 @@ def _start_and_check(args: argparse.Namespace, is_train: bool) -> None:
         UserError: The option file cannot be read; or it is one of ours, and cannot be changed as ``--force_yml`` says,
             or lacks what every option file has; or the processes cannot meet.
     """
-    opt, mistake = _read(args)
-    if mistake is None and not is_our_option_file(opt):
+    if not may_be_our_option_file(args.opt):
         return
-    if args.launcher != 'none':
+    opt, mistake = _read(args)
+    if mistake is None:
+        try:
+            with option_errors_placed(args.opt, args.force_yml):
+                if not is_our_option_file(opt):
+                    _check_parts(opt, is_train)
+                    return
+                _check_before_parsing(opt, args, is_train)
+        except UserError as error:
+            mistake = error
+    # A file that this process cannot read may be there, and ours, on the machines that it would let wait.
+    if args.launcher != 'none' and (not opt or is_our_option_file(opt)):
         _start_together(args.launcher, opt, mistake)
-    else:
-        _refuse_processes_apart()
-        if mistake is not None:
-            raise mistake
-    with failing_together():
-        _check_before_parsing(opt, args, is_train)
+        return
+    _refuse_processes_apart()
+    if mistake is not None:
+        raise mistake
 
 
 def _start_together(launcher: str, opt: dict[str, Any], mistake: UserError | None) -> None:
@@ -151,19 +188,28 @@ def _refuse_processes_apart() -> None:
 
 
 def _check_before_parsing(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None:
+    OptionLines(args.opt).refuse_duplicates()
     for key in ('datasets', 'path', *(('train', 'logger') if is_train else ())):
         if not isinstance(opt.get(key), dict):
-            raise UserError(f'{args.opt}: {key}: must be there, a section of KEY: VALUE lines')
-    seed = opt.get('manual_seed')
-    if seed is not None and not (type(seed) is int and 0 <= seed < 2**32 - 4096):
-        raise UserError(f'{args.opt}: manual_seed: {seed!r} must be a whole number from 0 up, or ~')
+            raise OptionError(key, 'must be there, a section of KEY: VALUE lines')
     for phase, section in opt['datasets'].items():
         if not isinstance(section, dict):
-            raise UserError(f'{args.opt}: datasets: {phase}: must be a section of KEY: VALUE lines')
-    if not isinstance(opt.get('name'), str):
-        raise UserError(f'{args.opt}: name: must be there, a text: experiments/NAME is where the results go')
+            raise OptionError(f'datasets:{phase}', 'must be a section of KEY: VALUE lines')
     if 'num_gpu' not in opt:
-        raise UserError(f'{args.opt}: num_gpu: must be there: auto, a number of GPUs, or 0 for the CPU')
+        raise OptionError('num_gpu', 'must be there: auto, a number of GPUs, or 0 for the CPU')
+    if not isinstance(opt.get('name'), str):
+        raise OptionError('name', 'must be there, a text: experiments/NAME is where the results go')
+    if 'val' in opt and opt['val'] is None and 'debug' in opt['name'] and is_train:
+        raise OptionError('val', 'with debug in its name, a training needs the section, or leaves it out')
+    seed = opt.get('manual_seed')
+    if seed is not None and not (type(seed) is int and 0 <= seed < 2**32 - 4096):
+        raise OptionError('manual_seed', f'{seed!r} must be a whole number from 0 up, or ~')
+    _check_parts(opt, is_train)
+
+
+def _check_parts(opt: dict[str, Any], is_train: bool) -> None:
+    for check in SECTION_CHECKS:
+        check(opt, is_train)
 
 
 def _apply() -> None:

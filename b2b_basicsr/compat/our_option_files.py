@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from b2b_basicsr.registration import is_ours
@@ -17,3 +18,28 @@ def is_our_option_file(opt: Mapping[str, Any]) -> bool:
     return is_ours(MODEL_REGISTRY, opt.get('model_type')) or any(
         is_ours(DATASET_REGISTRY, section.get('type')) for section in sections if isinstance(section, Mapping)
     )
+
+
+def may_be_our_option_file(path: str | Path) -> bool:
+    """Tell whether a file names anything of ours, without making the values of it, which might run code.
+
+    One that cannot be read, is no YAML, or holds no options, may be.
+    """
+    import yaml
+
+    try:
+        with open(path, encoding='utf-8') as file:
+            events = list(yaml.parse(file))
+    except (OSError, ValueError, yaml.YAMLError):
+        return True
+    holds_options = any(isinstance(event, yaml.MappingStartEvent) for event in events[2:3])  # stream, document, node
+    return not holds_options or any(
+        _is_our_name(event.value) for event in events if isinstance(event, yaml.ScalarEvent)
+    )
+
+
+def _is_our_name(name: str) -> bool:
+    from basicsr.utils import registry
+
+    registries = ('ARCH', 'DATASET', 'LOSS', 'METRIC', 'MODEL')
+    return any(is_ours(getattr(registry, f'{kind}_REGISTRY'), name) for kind in registries)

@@ -19,6 +19,7 @@ from b2b_basicsr.compat.rebinding import rebind
 Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 SCRIPT_FUNCTIONS = ('load_resume_state', 'create_train_val_dataloader')
+"""By which the script is known. It has ``init_tb_loggers`` and ``build_model``, too; who wraps them can do without."""
 
 _wrappers: list[tuple[str, Wrapper]] = []
 _WRAPPED = '__b2b_basicsr_wrapped__'  # in the namespace of a script whose functions are wrapped
@@ -28,13 +29,24 @@ def wrap_script_function(name: str, wrapper: Wrapper) -> None:
     """Have a function of the training script wrapped before it is called.
 
     Args:
-        name: ``'load_resume_state'`` (takes ``opt``) or ``'create_train_val_dataloader'`` (takes ``opt, logger``).
+        name: ``'load_resume_state'``, ``'init_tb_loggers'``, ``'build_model'`` (each takes ``opt``) or
+            ``'create_train_val_dataloader'`` (takes ``opt, logger``). Another project's script may lack the second and
+            the third; then nothing is wrapped.
         wrapper: Takes the script's function, as wrapped so far, and returns what stands in for it: a function of its
             own, or the one it was given.
     """
     if not _wrappers:
         wrap_parse_options(_wrapping_the_caller)
     _wrappers.append((name, wrapper))
+
+
+def script_function(name: str) -> Callable[..., Any]:
+    """BasicSR's own function of that name in the training script, wrapped as it is in a training."""
+    from basicsr import train
+
+    _wrap_in(vars(train))
+    function: Callable[..., Any] = getattr(train, name)
+    return function
 
 
 def wrap_parse_options(wrapper: Wrapper) -> None:
@@ -74,7 +86,9 @@ def _wrap_in(namespace: dict[str, Any]) -> None:
         return
     namespace[_WRAPPED] = True
     for name, wrapper in _wrappers:
-        function = namespace[name]
+        function = namespace.get(name)
+        if not isinstance(function, FunctionType):
+            continue
         stand_in = wrapper(function)
         if stand_in is not function:
             namespace[name] = functools.update_wrapper(stand_in, function)

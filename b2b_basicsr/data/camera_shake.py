@@ -62,19 +62,6 @@ class CameraShake(SensorNoise):
 
     Each range is one from which each sample draws one value, evenly.
 
-    Args:
-        length: length of the path in pixels (of the picture as it is trained on).
-        angle: main direction in degrees, 0 along the rows, 90 along the columns.
-        curvature: how far the heading wanders in all, in degrees; 0 gives a straight line.
-        unsteadiness: how much the speed varies, from 0 (even) to 0.95 (nearly stops).
-        rotation: by how much the camera turns in all, in degrees. 1 degree draws 9 pixels 512 pixels from the centre.
-        reach: the distance of a picture's corner from its centre, in pixels as it is trained on, that crops' margin
-            provides for, where the camera turns; half the diagonal. The default is that of a 2:1 picture with
-            ``resize: 512``. In larger pictures, crops far from the centre may see the margin's own mirror at an edge.
-        on_device: the model blurs whole batches on its device, instead of the data loader's workers.
-        shot_noise: see :class:`SensorNoise`.
-        read_noise: see :class:`SensorNoise`.
-
     Raises:
         pydantic.ValidationError: if a range falls or leaves its bounds (``from_options``: ``UserError``).
 
@@ -85,12 +72,21 @@ class CameraShake(SensorNoise):
     """
 
     length: Annotated[Range, bounded(0, 255)] = (5.0, 25.0)
+    """Length of the path in pixels of the picture as it is trained on."""
     angle: Annotated[Range, bounded(-360, 360)] = (0.0, 180.0)
+    """Main direction in degrees, 0 along the rows, 90 along the columns."""
     curvature: Annotated[Range, bounded(0, 720)] = (0.0, 90.0)
+    """How far the heading wanders in all, in degrees; 0 gives a straight line."""
     unsteadiness: Annotated[Range, bounded(0, 0.95)] = (0.0, 0.5)
+    """How much the speed varies, from 0 (even) to 0.95 (nearly stops)."""
     rotation: Annotated[Range, bounded(0, 30)] = (0.0, 0.0)
+    """By how much the camera turns in all, in degrees. 1 degree draws 9 pixels 512 pixels from the centre."""
     reach: Annotated[Number, Field(gt=0, le=10000)] = 573.0
+    """The distance of a picture's corner from its centre, in pixels as it is trained on, that crops' margin provides
+    for, where the camera turns; half the diagonal. The default is that of a 2:1 picture with `resize: 512`. In larger
+    pictures, crops far from the centre may see the margin's own mirror at an edge."""
     on_device: Flag = False
+    """The model blurs whole batches on its device, instead of the data loader's workers."""
 
     @property
     def margin(self) -> int:

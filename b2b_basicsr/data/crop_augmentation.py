@@ -20,20 +20,18 @@ class CropAugmentation(OptionSection):
     same way. The blur of ready-made known pictures and of known pairs is never scaled, since the deblurrer knows it at
     one width; K made by ``synth_known_opt`` is scaled before it is blurred, for the same reason.
 
-    Args:
-        scale: range of the factor by which B and S are enlarged before the crop, drawn evenly in its logarithm.
-        gamma: range of the exponent applied to values in [0, 1], drawn evenly in its logarithm.
-        contrast: range of the factor about the crop's mean, drawn evenly in its logarithm.
-        channel_shuffle: puts red, green and blue in random order.
-
     Raises:
         pydantic.ValidationError: if a range falls or leaves [0.1, 10] (``from_options``: ``UserError``).
     """
 
     scale: Factors = (1.0, 1.0)
+    """Range of the factor by which B and S are enlarged before the crop, drawn evenly in its logarithm."""
     gamma: Factors = (1.0, 1.0)
+    """Range of the exponent applied to values in [0, 1], drawn evenly in its logarithm."""
     contrast: Factors = (1.0, 1.0)
+    """Range of the factor about the crop's mean, drawn evenly in its logarithm."""
     channel_shuffle: Flag = False
+    """Red, green and blue in random order."""
 
     @property
     def keeps_colours(self) -> bool:

@@ -7,11 +7,9 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import AfterValidator
 
 from b2b_basicsr.data.linear_light import as_levels, encode_srgb, light_of_levels, with_sensor_noise
-from b2b_basicsr.data.random_crop import resized
 from b2b_basicsr.data.sensor_noise import SensorNoise
 from b2b_basicsr.data.videos import Videos
 from b2b_basicsr.options.section import Range, bounded
@@ -35,16 +33,12 @@ class FrameMean(SensorNoise):
     (GoPro's set: 240 a second). Otherwise K shows separate copies (ghosting) instead of streaks, which no camera gives
     and no deblurring network has learnt; and frames that are blurred themselves lend K the unknown blur.
 
-    Args:
-        frames: range of n, whole numbers from 2 to 999; folders with fewer frames than its upper end are left out.
-        shot_noise: see :class:`SensorNoise`.
-        read_noise: see :class:`SensorNoise`.
-
     Raises:
         pydantic.ValidationError: if a range falls or leaves its bounds (``from_options``: ``UserError``).
     """
 
     frames: Annotated[Range, bounded(2, 999), AfterValidator(_whole)] = (7, 13)
+    """Range of n, whole numbers from 2 to 999; folders with fewer frames than its upper end are left out."""
 
     @property
     def most_frames(self) -> int:
@@ -95,12 +89,9 @@ class FrameMean(SensorNoise):
         def pictures() -> Iterator[NDArray[np.uint8]]:
             first_size = None
             for index in window:
-                picture = videos.source.read(index)
-                first_size = first_size or picture.size
-                videos.refuse_unequal(window[0], first_size, index, picture.size)
-                size = resized(picture.size, resize)
-                if size != picture.size:
-                    picture = picture.resize(size, Image.Resampling.BICUBIC)
-                yield np.asarray(picture)
+                size = videos.source.size(index)
+                first_size = first_size or size
+                videos.refuse_unequal(window[0], first_size, index, size)
+                yield np.asarray(videos.source.read_resized(index, resize))
 
         return as_levels(self.mean(pictures(), generator))

@@ -7,10 +7,13 @@ refuses a child's own opening of what its parent has open. So clients are shared
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from basicsr.utils import FileClient
+
+from b2b_basicsr.errors import UserError
 
 _KEY = 'pictures'
 _clients: dict[str, Any] = {}
@@ -24,12 +27,28 @@ def read_lmdb(root: str, options: dict[str, Any], name: str) -> bytes | None:
         root: the database's folder.
         options: the ``io_backend`` section less its ``type``, for BasicSR's client.
         name: the key.
+
+    Raises:
+        UserError: if the database is cut off.
+        lmdb.Error: if it cannot be read.
     """
     with _lock:
         if root not in _clients:
-            _clients[root] = FileClient('lmdb', **{**options, 'db_paths': [root], 'client_keys': [_KEY]})
+            client = FileClient('lmdb', **{**options, 'db_paths': [root], 'client_keys': [_KEY]})
+            _refuse_cut_off(root, client)
+            _clients[root] = client
         content: bytes | None = _clients[root].get(name, _KEY)
     return content
+
+
+def _refuse_cut_off(root: str, client: Any) -> None:
+    """The database is mapped into memory: reading what a file lacks would end the process with SIGBUS."""
+    environment = client.client._client[_KEY]
+    needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
+    there = Path(root, 'data.mdb').stat().st_size
+    if there < needed:
+        environment.close()
+        raise UserError(f'{root} is cut off: data.mdb has {there} bytes of at least {needed}; copy or make it again')
 
 
 def close_lmdb_clients() -> None:

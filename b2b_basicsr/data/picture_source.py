@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -12,17 +11,16 @@ from typing import IO, Any
 
 from basicsr.data.data_util import paths_from_lmdb
 from basicsr.utils import FileClient
-from PIL import Image, ImageOps
+from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from b2b_basicsr.data.lmdb_clients import read_lmdb
 from b2b_basicsr.data.plain_png import PlainPng, plain_png_size
-from b2b_basicsr.data.random_crop import Croppable, Size
+from b2b_basicsr.data.random_crop import Croppable, Size, resized
 from b2b_basicsr.data.worker_threads import keep_worker_to_one_thread
 from b2b_basicsr.errors import UserError
-
-_EXIF_ORIENTATION = 0x0112
-_DEEP_GREY_MODES = ('I', 'F')
+from b2b_basicsr.picture_content import decoded, header_size, most_pixels, open_header, refuse_bomb
+from b2b_basicsr.regular_file import require_regular_file
 
 
 class PictureSource:
@@ -59,8 +57,12 @@ class PictureSource:
         if self.root.suffix == '.lmdb':
             raise UserError(f'{self.option_key}: {str(self.root)!r} is an LMDB; set io_backend: {{type: lmdb}}')
         names = []
-        for folder, subfolders, files in os.walk(self.root, followlinks=True):
-            subfolders[:] = [name for name in subfolders if not name.startswith('.')]
+
+        def give_up(error: OSError) -> None:
+            raise UserError(f'{self.option_key}: {error.filename} cannot be listed ({error.strerror}); mend that')
+
+        for folder, subfolders, files in os.walk(self.root, onerror=give_up, followlinks=True):
+            subfolders[:] = [name for name in subfolders if not name.startswith('.') and not _leads_back(folder, name)]
             for file in files:
                 if not file.startswith('.') and file.lower().endswith(IMG_EXTENSIONS):
                     names.append(Path(folder, file).relative_to(self.root).as_posix())
@@ -72,7 +74,12 @@ class PictureSource:
                 f"{self.option_key}: {str(self.root)!r} is no LMDB of BasicSR's (NAME.lmdb with meta_info.txt in it); "
                 'make one with basicsr.utils.lmdb_util, or set io_backend: {type: disk}'
             )
-        return sorted(paths_from_lmdb(str(self.root)))
+        try:
+            return sorted(paths_from_lmdb(str(self.root)))
+        except (OSError, UnicodeDecodeError) as cause:
+            raise UserError(
+                f'{self.option_key}: {self.root / "meta_info.txt"} cannot be read ({cause}); make the LMDB again'
+            ) from cause
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,32 +109,34 @@ class PictureSource:
         """Where BasicSR finds the picture: its full path, or its key in the LMDB."""
         return self.path(index) if self._backend['type'] == 'disk' else self.names[index]
 
-    def content_of(self, place: str) -> bytes:
-        """The undecoded picture at a place that :meth:`stored_at` gives.
+    def read_at(self, place: str) -> Image.Image:
+        """:meth:`read` by a place that :meth:`stored_at` gives."""
+        name = place if self._backend['type'] == 'disk' else str(self.root / place)
+        try:
+            return decoded(self._content_of(place))
+        except Exception as cause:
+            raise _unreadable(self.option_key, name, cause) from cause
 
-        Raises:
-            UserError: if an LMDB lacks it.
-        """
+    def _content_of(self, place: str) -> bytes:
         keep_worker_to_one_thread()  # every data set reads here
         options = {key: value for key, value in self._backend.items() if key != 'type'}
         if self._backend['type'] == 'disk':
+            require_regular_file(place)
             content = FileClient('disk', **options).get(place)
         else:
             content = read_lmdb(str(self.root), options, place)
         if content is None:
-            raise UserError(f'{self.option_key}: {self.root / place} is in meta_info.txt but not in the database')
+            raise UserError('in meta_info.txt, but not in the database')
         return bytes(content)
 
     def _file(self, index: int) -> IO[bytes]:
         if self._backend['type'] == 'disk':
+            require_regular_file(self.path(index))
             return open(self.path(index), 'rb')
-        return io.BytesIO(self.content_of(self.stored_at(index)))
+        return io.BytesIO(self._content_of(self.stored_at(index)))
 
     def _unreadable(self, index: int, cause: Exception) -> UserError:
-        reason = ' '.join(str(cause).split()) or type(cause).__name__
-        return UserError(
-            f'{self.option_key}: {self.path(index)} cannot be read as a picture ({reason}); mend it or take it out'
-        )
+        return _unreadable(self.option_key, self.path(index), cause)
 
     def size(self, index: int) -> Size:
         """Width and height in pixels as the picture is shown, from its header alone.
@@ -138,8 +147,6 @@ class PictureSource:
         try:
             with self._file(index) as file:
                 return _shown_size(file)
-        except UserError:
-            raise
         except Exception as cause:  # Pillow's plugins raise whatever a broken file makes them raise
             raise self._unreadable(index, cause) from cause
 
@@ -149,7 +156,7 @@ class PictureSource:
         Raises:
             UserError: if the file is missing, truncated or no picture.
         """
-        return self._decoded(index, self._content(index))
+        return self.read_at(self.stored_at(index))
 
     def open(self, index: int) -> Croppable:
         """The same picture for one crop to be cut from, decoded no further than that needs, where this is quicker.
@@ -166,41 +173,58 @@ class PictureSource:
 
     def _content(self, index: int) -> bytes:
         try:
-            return self.content_of(self.stored_at(index))
-        except UserError:
-            raise
+            return self._content_of(self.stored_at(index))
         except Exception as cause:
             raise self._unreadable(index, cause) from cause
 
     def _decoded(self, index: int, content: bytes) -> Image.Image:
         try:
-            picture: Image.Image = Image.open(io.BytesIO(content))
-            if picture.mode.startswith(_DEEP_GREY_MODES):
-                raise ValueError(f'{picture.mode}: grey deeper than 8 bits, which would be clipped; save it with 8')
-            picture.load()
-            # In place, and converted only where it is something else: both would copy the picture.
-            ImageOps.exif_transpose(picture, in_place=True)
-            return picture if picture.mode == 'RGB' else picture.convert('RGB')
-        except Exception as cause:
+            return decoded(content)
+        except UserError as cause:
             raise self._unreadable(index, cause) from cause
+
+    def read_resized(self, index: int, shorter_side: int | None) -> Image.Image:
+        """:meth:`read`, resized (bicubic, antialiased, as in training) until its shorter side has that many pixels.
+
+        Args:
+            index: of the picture.
+            shorter_side: ``None`` leaves it as it is.
+
+        Raises:
+            UserError: if it cannot be read, or the longer side would become so long that the memory might be filled.
+        """
+        picture = self.read(index)
+        size = resized(picture.size, shorter_side)
+        if size == picture.size:
+            return picture
+        try:
+            refuse_bomb(size)
+        except UserError as cause:
+            raise UserError(
+                f'{self.option_key}: {self.path(index)} measures {picture.width}x{picture.height}, resized {cause}'
+            ) from cause
+        return picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def _leads_back(folder: str, name: str) -> bool:
+    """Whether a link within a folder leads to this or to one above, round and round."""
+    path = Path(folder, name)
+    return path.is_symlink() and path.resolve() in [above.resolve() for above in path.parents]
 
 
 def _minds_size(size: Size) -> bool:
     """Whether Pillow refuses or warns of a picture that large, lest a small file fill the memory."""
-    return size[0] * size[1] > (Image.MAX_IMAGE_PIXELS or math.inf)
+    return size[0] * size[1] > most_pixels() / 2
 
 
 def _shown_size(file: IO[bytes]) -> Size:
-    if size := plain_png_size(file):
-        if _minds_size(size):
-            file.seek(0)
-            Image.open(file)  # which says so; it reads the header alone, and the file is the caller's
-        return size
+    size = plain_png_size(file)
     file.seek(0)
-    with Image.open(file) as picture:
-        width, height = picture.size
-        turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
+    if size is None:
+        return header_size(file)
+    if _minds_size(size):
+        open_header(file)  # which says so
+    return size
 
 
 def picture_size(option_key: str, path: str) -> Size:
@@ -210,12 +234,29 @@ def picture_size(option_key: str, path: str) -> Size:
         UserError: if the header cannot be read.
     """
     try:
+        require_regular_file(path)
         with open(path, 'rb') as file:
             return _shown_size(file)
     except Exception as cause:
-        raise UserError(
-            f'{option_key}: {path} cannot be read as a picture ({cause}); mend it or take it out'
-        ) from cause
+        raise _unreadable(option_key, path, cause) from cause
+
+
+def decoded_size(option_key: str, path: str) -> Size:
+    """As :func:`picture_size`, but decodes the whole picture.
+
+    Raises:
+        UserError: if it is missing, truncated or no picture.
+    """
+    try:
+        require_regular_file(path)
+        return decoded(Path(path).read_bytes()).size
+    except Exception as cause:
+        raise _unreadable(option_key, path, cause) from cause
+
+
+def _unreadable(option_key: str, path: str, cause: Exception) -> UserError:
+    reason = ' '.join(str(cause).split()) or type(cause).__name__
+    return UserError(f'{option_key}: {path} cannot be read as a picture ({reason}); mend it or take it out')
 
 
 def matched_pairs(first: PictureSource, second: PictureSource) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from PIL import Image
 from b2b_basicsr.data.random_crop import Box, Size
 
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
+_IHDR = 13
 _RGB_OF_8_BITS = b'\x08\x02\0\0\0'
 """Depth, colour type, compression, filters, and not interlaced."""
 _NOT_FOR_PIXELS = (
@@ -41,8 +42,8 @@ def plain_png_size(file: IO[bytes]) -> Size | None:
         if name == b'IEND':
             return size if size and all(size) else None
         if name == b'IHDR':
-            header = file.read(length)
-            if header[8:] != _RGB_OF_8_BITS:
+            header = file.read(_IHDR)
+            if length != _IHDR or header[8:] != _RGB_OF_8_BITS:
                 return None
             size = int.from_bytes(header[:4], 'big'), int.from_bytes(header[4:8], 'big')
             length = 0

@@ -32,9 +32,23 @@ class PositionedSampler(EnlargedSampler):
         super().__init__(dataset, num_replicas, rank, ratio)
         self.seed = seed
         self._whole = EnlargedSampler(dataset, 1, 0, ratio)
+        self._seen: dict[int, int] = {}
+
+    def go_on(self, epoch: int, seen: int) -> int:
+        """Leaves out, in one epoch, the places that a training has seen before it was resumed.
+
+        Args:
+            epoch: which one.
+            seen: its first places, over all processes.
+
+        Returns:
+            How many samples are left of it for this process; a process more or less has one more, and leaves it.
+        """
+        self._seen = {epoch: min(seen // self.num_replicas * self.num_replicas, self.total_size)}
+        return (self.total_size - self._seen[epoch]) // self.num_replicas
 
     def __iter__(self) -> Iterator[SampleKey]:
         self._whole.set_epoch(self.epoch)
         order = list(self._whole)
-        for position in range(self.rank, self.total_size, self.num_replicas):
+        for position in range(self._seen.get(self.epoch, 0) + self.rank, self.total_size, self.num_replicas):
             yield SampleKey(order[position % len(order)], self.seed, self.epoch, position)

@@ -20,15 +20,13 @@ class SensorNoise(OptionSection):
     """Ranges from which each sample draws its noise, evenly.
 
     Blur averages away the noise of a sharp picture, and a discriminator would otherwise tell K by its clean shades.
-
-    Args:
-        shot_noise: noise that grows with light: its variance at full light, in units of full light squared, as a
-            standard deviation (0.01 is a clean daylight picture).
-        read_noise: standard deviation of the noise in the dark, in units of full light.
     """
 
     shot_noise: Annotated[Range, bounded(0, 0.1)] = (0.0, 0.0)
+    """Noise that grows with light: its variance at full light, in units of full light squared, as a standard deviation
+    (0.01 is a clean daylight picture)."""
     read_noise: Annotated[Range, bounded(0, 0.1)] = (0.0, 0.0)
+    """Standard deviation of the noise in the dark, in units of full light."""
 
     def draw_noise(self, generator: np.random.Generator) -> NoiseLevels:
         """One draw from each range."""

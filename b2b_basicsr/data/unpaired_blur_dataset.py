@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -11,9 +11,10 @@ from torch.utils.data import Dataset
 
 from b2b_basicsr.data.averaged_crops import AveragedCrops
 from b2b_basicsr.data.known_pairs import KnownPairs
-from b2b_basicsr.data.picture_checks import Check, Progress, decode_checks, run_checks
+from b2b_basicsr.data.picture_checks import Check, Progress, RunChecks, decode_checks, run_checks
 from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.data.positioned_sampler import PositionedSampler
+from b2b_basicsr.data.replacement import drawn_again
 from b2b_basicsr.data.sample_key import SampleKey
 from b2b_basicsr.data.shaken_crops import ShakenCrops
 from b2b_basicsr.data.training_crops import TrainingCrops
@@ -60,7 +61,9 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
         UserError: if a key is wrong, a folder missing or empty, or pairs do not match.
 
     A sample holds ``lq`` (B), ``sharp`` (S, where given), and ``known`` or ``known_blur`` and ``known_sharp``: float32
-    RGB tensors [3, gt_size, gt_size] in [0, 1], and the path of each as ``lq_path`` and so on.
+    RGB tensors [3, gt_size, gt_size] in [0, 1], and the path of each as ``lq_path`` and so on. ``epoch`` and
+    ``position`` are its place in the training. A picture that cannot be read any longer is replaced by another of its
+    set; ``replaced`` says so, one line for each picture, and is empty as a rule.
 
     With ``synth_known_opt: on_device`` it holds, instead of ``known``, what :meth:`CameraShake.blur_batch` makes it of:
     ``known_base`` (the sharp crop, coloured, with ``CameraShake.margin`` pixels around it: float32 RGB [3, h, w] in
@@ -93,7 +96,7 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
             self._sharp_with_known = AveragedCrops(self._videos, settings.frame_mean_opt, self._crops)
 
     def _source(self, key: str, first_share: bool | None = None) -> PictureSource:
-        source = PictureSource(f'{_SECTION}:{key}', getattr(self.settings, key), self.settings.io_backend)
+        source = PictureSource(f'{_SECTION}:{key}', getattr(self.settings, key), self.settings.backend)
         if first_share is not None:
             whole = len(source)
             source.names = self.settings.share(source.names, first_share)
@@ -122,22 +125,39 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
         if not isinstance(key, SampleKey):
             key = SampleKey(picture=key, seed=0, epoch=0, position=key)
-        sample = self._crops.unpaired('lq', self.blur, key.generator('lq'), index=key.picture, vary_scale=True)
-        if self._sharp_with_known is not None:
-            sample |= self._sharp_with_known.sample(key)
-        elif self.sharp is not None:
-            sample |= self._crops.unpaired('sharp', self.sharp, key.generator('sharp'), vary_scale=True)
-        if self.known is not None:
-            sample |= self._crops.unpaired('known', self.known, key.generator('known'))
-        if self._known_pairs is not None:
-            sample |= self._known_pairs.sample(key)
-        return sample
+        sample: dict[str, Any] = {}
+        broken: list[str] = []
+        for part in self._parts():
+            made, missed = drawn_again(key, part)
+            sample |= made
+            broken += missed
+        return {**sample, **key.place(), 'replaced': '\n'.join(broken)}
 
-    def check_pictures(self, progress: Progress | None = None) -> None:
+    def _parts(self) -> Iterator[Callable[[SampleKey], dict[str, Any]]]:
+        """What makes the parts of a sample, each from pictures of its own."""
+        yield self._blurry
+        if self._sharp_with_known is not None:
+            yield self._sharp_with_known.sample
+        elif self.sharp is not None:
+            yield partial(self._any_of, 'sharp', self.sharp, vary_scale=True)
+        if self.known is not None:
+            yield partial(self._any_of, 'known', self.known)
+        if self._known_pairs is not None:
+            yield self._known_pairs.sample
+
+    def _blurry(self, key: SampleKey) -> dict[str, Any]:
+        index = key.picture if key.attempt == 0 else None
+        return self._crops.unpaired('lq', self.blur, key.generator('lq'), index=index, vary_scale=True)
+
+    def _any_of(self, name: str, source: PictureSource, key: SampleKey, vary_scale: bool = False) -> dict[str, Any]:
+        return self._crops.unpaired(name, source, key.generator(name), vary_scale=vary_scale)
+
+    def check_pictures(self, progress: Progress | None = None, run: RunChecks = run_checks) -> None:
         """Reads every picture's size from its header, and decodes some of each set, evenly spread (256 at most).
 
         Args:
             progress: wraps the checks, given with their number; shows how far they are.
+            run: does the checks.
 
         Raises:
             UserError: naming the first picture, in the order of the sets, that cannot be read, is too small, or
@@ -152,7 +172,7 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
             checks += [partial(self._known_pairs.check_sizes, number) for number in range(len(self._known_pairs))]
         if self._videos is not None:
             checks += [partial(self._videos.check_size, frame) for frame in self._videos.frames]
-        run_checks(checks, progress)
+        run(checks, progress)
 
     def _check_size(self, source: PictureSource, index: int, native_size: bool) -> None:
         self._crops.refuse_small(source, index, source.size(index), native_size=native_size)

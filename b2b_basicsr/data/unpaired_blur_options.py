@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 from typing_extensions import Self
@@ -11,7 +11,8 @@ from typing_extensions import Self
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.data.crop_augmentation import CropAugmentation
 from b2b_basicsr.data.frame_mean import FrameMean
-from b2b_basicsr.options.section import Flag, Number, OptionSection, Whole
+from b2b_basicsr.data.loader_options import LoaderOptions
+from b2b_basicsr.options.section import CropSide, Flag, Number, PathText, PositiveCount, Text
 
 
 def _divisible_by_four(size: int) -> int:
@@ -20,36 +21,40 @@ def _divisible_by_four(size: int) -> int:
     return size
 
 
-class UnpairedBlurOptions(OptionSection):
+class UnpairedBlurOptions(LoaderOptions):
     """Keys of a ``datasets: train`` section with ``type: UnpairedBlurDataset``; see that class."""
 
     type: Literal['UnpairedBlurDataset']
-    name: str = 'train'
-    dataroot_blur: str
-    dataroot_sharp: str | None = None
-    dataroot_known_blur: str | None = None
-    dataroot_known_sharp: str | None = None
-    dataroot_known: str | None = None
+    """`UnpairedBlurDataset`"""
+    name: Text = 'train'
+    """What the log calls it."""
+    dataroot_blur: PathText
+    """B: folder of blurry pictures of the camera, at any depth; or an LMDB."""
+    dataroot_sharp: PathText | None = None
+    """S: sharp pictures of the same camera, of other scenes."""
+    dataroot_known_blur: PathText | None = None
+    """Source 1 of K, with `dataroot_known_sharp`: pairs of the known set, matched by relative path, whose blur
+    network_k carries over to S."""
+    dataroot_known_sharp: PathText | None = None
+    """The pairs' sharp halves."""
+    dataroot_known: PathText | None = None
+    """Source 5 of K: ready-made, at S's scale (`b2b prepare known`, or yours)."""
     synth_known_opt: CameraShake | None = None
+    """Source 2 and 3 of K: a parametric camera shake of S."""
     frame_mean_opt: FrameMean | None = None
+    """Source 4 of K: the mean of consecutive frames, where S is sharp videos at a high rate."""
     augment_opt: CropAugmentation | None = None
+    """Variation of crops, for those with few pictures; `~`: none."""
     ratio: Annotated[Number, Field(gt=0, lt=1)] | None = None
-    resize: Annotated[Whole, Field(gt=0)] | None = None
-    gt_size: Annotated[Whole, Field(gt=0), AfterValidator(_divisible_by_four)]
+    """Where B and S come from one list: B keeps the first floor(ratio * n), S the rest; `~`: both are whole."""
+    resize: PositiveCount | None = None
+    """Shorter side of B, S and a ready-made K, antialiased bicubic; `~`: pictures are left as they are."""
+    gt_size: Annotated[CropSide, Field(json_schema_extra={'multipleOf': 4}), AfterValidator(_divisible_by_four)]
+    """Side of the random crop in pixels, a multiple of 4."""
     use_hflip: Flag = True
+    """Mirror some crops."""
     use_rot: Flag = False
-    io_backend: dict[str, Any]
-
-    # BasicSR's own keys, read by its loaders.
-    batch_size_per_gpu: Annotated[Whole, Field(gt=0)]
-    num_worker_per_gpu: Annotated[Whole, Field(ge=0)] = 0
-    dataset_enlarge_ratio: Annotated[Number, Field(gt=0)] = 1
-    prefetch_mode: Literal['cpu', 'cuda'] | None = None
-    num_prefetch_queue: Annotated[Whole, Field(gt=0)] = 1
-    pin_memory: Flag = False
-    persistent_workers: Flag = False
-    phase: str = 'train'
-    scale: int | None = None
+    """Turn some crops by 90 degrees, known pictures too: only for a deblurrer that knows its blur in all directions."""
 
     @model_validator(mode='after')
     def _one_source_of_known_blur(self) -> Self:
@@ -67,11 +72,9 @@ class UnpairedBlurOptions(OptionSection):
         if any(pairs) and not all(pairs):
             raise ValueError('dataroot_known_blur and dataroot_known_sharp go together; one of them is missing')
         if self.dataroot_sharp is None and self.dataroot_known is None:
-            raise ValueError('dataroot_sharp is missing: K is made from S, the sharp pictures of the same camera')
+            raise ValueError('dataroot_sharp: missing; K is made from S, the sharp pictures of the same camera')
         if self.resize is not None and self.resize < self.gt_size:
-            raise ValueError(f'resize ({self.resize}) is smaller than the crop, gt_size ({self.gt_size})')
-        if self.persistent_workers and self.num_worker_per_gpu == 0:
-            raise ValueError('persistent_workers needs num_worker_per_gpu of at least 1')
+            raise ValueError(f'resize: {self.resize} is smaller than the crop, gt_size ({self.gt_size})')
         return self
 
     def share(self, names: list[str], first: bool) -> list[str]:

@@ -8,12 +8,14 @@ from pathlib import Path
 import cv2
 
 from b2b_basicsr.demo.results import HeldOutPicture, Score, read
+from b2b_basicsr.prepare.write_errors import cannot_write
 from b2b_basicsr.records.score_names import GAIN
 from b2b_basicsr.report.curves import drawn, metric_panels
 from b2b_basicsr.report.embedded_pictures import Encoding, embed_all
 from b2b_basicsr.report.page import Page, PictureSet, write_page
 from b2b_basicsr.report.run_folder import open_run
 from b2b_basicsr.report.score_table import Cell, Table, shown
+from b2b_basicsr.whole_file import whole_file
 
 _ABOUT = (
     'A deblurrer was trained on one known blur, near-horizontal camera shake. Another camera has an unknown blur, '
@@ -70,5 +72,9 @@ def write_strips(folder: Path, pictures: Sequence[HeldOutPicture]) -> None:
     for picture in pictures:
         parts = (picture.blurry, picture.direct, picture.translated, picture.restored, picture.sharp)
         path = folder / 'pictures' / f'{picture.name}.png'
-        path.parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(path), cv2.hconcat([read(part) for part in parts]))
+        _, encoded = cv2.imencode('.png', cv2.hconcat([read(part) for part in parts]))
+        try:
+            with whole_file(path) as temporary:
+                temporary.write_bytes(encoded.tobytes())
+        except OSError as cause:
+            raise cannot_write(path, cause) from cause

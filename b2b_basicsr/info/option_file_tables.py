@@ -10,6 +10,7 @@ from b2b_basicsr.info.network_costs import Size, network_tables
 from b2b_basicsr.info.step_costs import step_table
 from b2b_basicsr.info.weight_files import weights_table
 from b2b_basicsr.options.option_file import force_option, read_option_file
+from b2b_basicsr.options.option_lines import option_errors_placed
 
 
 def option_file_tables(path: Path, forced: Sequence[str], picture: Size) -> list[Table]:
@@ -26,5 +27,6 @@ def option_file_tables(path: Path, forced: Sequence[str], picture: Size) -> list
     opt = read_option_file(path)
     for entry in forced:
         force_option(opt, entry, path)
-    tables = [*network_tables(opt, picture), step_table(opt), weights_table(opt)]
+    with option_errors_placed(path, forced):
+        tables = [*network_tables(opt, picture), step_table(opt), weights_table(opt)]
     return [table for table in tables if table is not None]

@@ -33,7 +33,10 @@ _MODELS: dict[str, tuple[type[Any], type[OptionSection]]] = {
     'KernelWizardModel': (KernelWizardModel, KernelTrainOptions),
 }
 _NAMES = {'cri_perceptual': 'perceptual_opt', 'cri_pix': 'pixel_opt', 'cri_gan': 'gan_opt'}
-_OF_NO_COUNT = ('amp', 'compile', 'channels_last', 'fused', 'accum_iter', 'ema_decay', 'progressive_patches')
+_OF_NO_COUNT = (
+    *('amp', 'compile', 'channels_last', 'fused', 'accum_iter', 'ema_decay', 'progressive_patches'),
+    'max_nonfinite_steps',
+)
 """Keys of ``train`` that change how a step is computed, or on how much, but not what it is made of."""
 
 
@@ -100,6 +103,7 @@ def _counted_step(kind: type[Any], opt: dict[str, Any], crop: int) -> Counter[tu
         model = construct(_on_meta(kind), 'train', {'opt': opt})
     for optimizer in model.optimizers:
         optimizer.step = lambda *arguments, **named: None  # element by element, and not on every device
+        optimizer.defaults['fused'] = True  # of such a one nobody asks at once whether its gradients were finite
     parts = _parts(model)
     picture = torch.empty(1, 3, crop, crop, device='meta')
     names = ['lq', 'gt'] if kind is not Blur2BlurModel else ['lq', 'known']

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from basicsr.utils.registry import LOSS_REGISTRY
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,7 +31,7 @@ class BlockMeanLoss(nn.Module):
         0.2
     """
 
-    def __init__(self, loss_weight: float = 1.0, block: int = 8) -> None:
+    def __init__(self, loss_weight: float = 1.0, block: Annotated[int, Field(ge=1)] = 8) -> None:
         super().__init__()
         if block < 1:
             raise ValueError(f'block is {block}; it must be 1 or more')

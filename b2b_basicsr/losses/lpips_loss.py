@@ -9,29 +9,30 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.losses.lpips_network import SMALLEST_SIDE, lpips_network
+from b2b_basicsr.losses.lpips_network import SMALLEST_SIDE, LpipsNet, lpips_network
 
 
 @LOSS_REGISTRY.register()
 class LPIPSLoss(nn.Module):
     """Learned perceptual distance of two pictures, averaged over the batch. Zhang et al., CVPR 2018.
 
-    The lpips package's network, version 0.1, frozen. Its ImageNet weights are torchvision's, from torch's download
-    folder or downloaded (VGG16: 528 MB, AlexNet: 233 MB, SqueezeNet: 5 MB).
+    The lpips package's network, version 0.1, frozen. Its ImageNet weights are torchvision's.
 
     Args:
         loss_weight: factor of the whole.
         net: ``vgg``, which the authors recommend as a loss, ``alex`` or ``squeeze``.
+        weights: of the ImageNet network: ``download`` (once, to torch's download folder; VGG16: 528 MB, AlexNet:
+            233 MB, SqueezeNet: 5 MB), a file of torchvision's, or ``None`` for what was downloaded before.
 
     Raises:
-        UserError: ``net`` is unknown, or its weights can neither be found nor downloaded.
+        UserError: ``net`` is unknown, or its weights are not there or cannot be downloaded.
     """
 
-    def __init__(self, loss_weight: float = 1.0, net: str = 'vgg') -> None:
+    def __init__(self, loss_weight: float = 1.0, net: LpipsNet = 'vgg', weights: str | None = None) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.net = net
-        self.lpips = lpips_network(net)
+        self.lpips = lpips_network(net, weights)
 
     @staticmethod
     def smallest_side(net: str = 'vgg', **others: Any) -> int:

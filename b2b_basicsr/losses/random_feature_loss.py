@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -38,7 +40,11 @@ class RandomFeatureLoss(nn.Module):
     """
 
     def __init__(
-        self, loss_weight: float = 1.0, num_feat: int = 16, num_conv: Sequence[int] = (2, 2, 3), seed: int = 0
+        self,
+        loss_weight: float = 1.0,
+        num_feat: Annotated[int, Field(ge=1, le=128)] = 16,
+        num_conv: Annotated[Sequence[Annotated[int, Field(ge=1, le=8)]], Field(min_length=1, max_length=5)] = (2, 2, 3),
+        seed: Annotated[int, Field(ge=0, lt=2**63)] = 0,
     ) -> None:
         super().__init__()
         if num_feat < 1 or not num_conv or min(num_conv) < 1:

@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
 
 import basicsr.archs.vgg_arch as vgg_arch
-import torch
-from filelock import FileLock
-from torch import Tensor, nn
-from torchvision.models import get_model_weights
+from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from b2b_basicsr.errors import UserError
-from b2b_basicsr.processes import this_process
+from b2b_basicsr.losses.imagenet_weights import imagenet_weights
 
-DOWNLOAD = 'download'
 _OPTION_KEY = 'train:vgg_weights'
 _LAYOUTS = {'vgg11': 'A', 'vgg13': 'B', 'vgg16': 'D', 'vgg19': 'E'}
-
-
-def _download(vgg_type: str) -> Mapping[str, Tensor]:
-    weights = get_model_weights(vgg_type)['IMAGENET1K_V1']
-    try:
-        with _one_at_a_time(weights.url):
-            state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
-    except Exception as cause:
-        raise UserError(
-            f'{_OPTION_KEY}: {vgg_type} could not be downloaded from {weights.url} ({cause}); give a file of '
-            "torchvision's weights instead, or use a content loss without them (RandomFeatureLoss)"
-        ) from cause
-    return state
-
-
-def _one_at_a_time(url: str) -> AbstractContextManager[Any]:
-    """Of several processes one downloads, and the others find the file then."""
-    kept = Path(torch.hub.get_dir(), 'checkpoints', Path(url).name)  # torch's place for it
-    if this_process()[1] == 1 or kept.is_file():
-        return nullcontext()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(kept.with_name(f'{kept.name}.lock'))
-
-
-def _read(vgg_type: str, path: str) -> Mapping[str, Tensor]:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise UserError(
-            f"{_OPTION_KEY}: no file {path!r}; give a file of torchvision's {vgg_type} weights, or {DOWNLOAD}"
-        )
-    try:
-        state: Mapping[str, Tensor] = torch.load(file, map_location='cpu', weights_only=True)
-    except Exception as cause:
-        raise UserError(f'{_OPTION_KEY}: {path!r} cannot be read as weights ({type(cause).__name__})') from cause
-    return state
 
 
 def vgg_features(vgg_type: str, source: str) -> nn.Sequential:
@@ -71,13 +30,14 @@ def vgg_features(vgg_type: str, source: str) -> nn.Sequential:
     plain = vgg_type.removesuffix('_bn')
     if plain not in _LAYOUTS:
         raise UserError(f'train:perceptual_opt:vgg_type: {vgg_type!r} is unknown; known are {", ".join(_LAYOUTS)}')
-    state = _download(vgg_type) if source == DOWNLOAD else _read(vgg_type, source)
+    state, file = imagenet_weights(vgg_type, source, _OPTION_KEY)
     features = make_layers(cfgs[_LAYOUTS[plain]], batch_norm=vgg_type.endswith('_bn'))
-    mine = {key.removeprefix('features.'): value for key, value in state.items() if key.startswith('features.')}
+    prefix = 'features.'
+    mine = {str(key).removeprefix(prefix): value for key, value in state.items() if str(key).startswith(prefix)}
     try:
         features.load_state_dict(mine)
     except RuntimeError:
-        raise UserError(f"{_OPTION_KEY}: {source!r} does not hold torchvision's {vgg_type}") from None
+        raise UserError(f"{_OPTION_KEY}: {file!r} does not hold torchvision's {vgg_type}") from None
     return features
 
 

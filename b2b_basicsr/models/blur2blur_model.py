@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from basicsr.losses import build_loss
 from basicsr.models.srgan_model import SRGANModel
-from basicsr.utils import get_root_logger, imwrite
+from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -21,16 +21,16 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.gradient_penalty import gradient_penalty
 from b2b_basicsr.losses.vgg_weights import vgg_weights
 from b2b_basicsr.models.blur2blur_options import frozen_sections
+from b2b_basicsr.models.finite_steps import FiniteSteps
 from b2b_basicsr.models.frozen_network import frozen_network
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.mean_losses import MeanLosses
-from b2b_basicsr.models.moving_average import MovingAverage
 from b2b_basicsr.models.optimizers import Optimizers
 from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
 from b2b_basicsr.models.random_state import RandomState
+from b2b_basicsr.models.replaced_pictures import ReplacedPictures
 from b2b_basicsr.models.restoration_validation import RestorationValidation
 from b2b_basicsr.models.shared_validation import Pictures, Validation
-from b2b_basicsr.models.training_log import TrainingLog
 from b2b_basicsr.records.picture_scores import ScoredPicture
 from b2b_basicsr.records.score_names import BLURRY, DIRECT, Comparison
 
@@ -42,7 +42,7 @@ _CONTENT_LOSSES = {'perceptual_opt': 'l_g_percep', 'pixel_opt': 'l_g_pix', 'lpip
 
 
 @MODEL_REGISTRY.register()
-class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, RestorationValidation, SRGANModel):
+class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, RestorationValidation, SRGANModel):
     """Translates an unknown blur into a known one, unpaired. Blur2Blur, CVPR 2024, arXiv 2403.16205.
 
     One step: G(B) once; D's update (hinge on each scale, halved and added, and the gradient penalty on the full one);
@@ -119,6 +119,8 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
         That is ``known_base``, ``known_seed`` and ``known_centre`` for a camera shake, or ``known_blur``,
         ``known_sharp`` and ``sharp`` for ``network_k``.
         """
+        self._note_place(data)
+        self._note_replaced(data)
         self.lq = self._to_device(data['lq'])
         if 'gt' in data:
             self.gt = self._to_device(data['gt'])
@@ -170,12 +172,11 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
         losses = MeanLosses(self.accum_iter)
         # One part keeps G's graph for G's half. Of several, none is kept, and G runs once more.
         keep_graph = train_g and self.accum_iter == 1
-        outputs, states = self._step_d(losses, keep_graph)
-        if train_g:
-            self._step_g(losses, outputs if keep_graph else None, states)
-            if self.ema_decay > 0:
-                self.model_ema(decay=self.ema_decay)
-        self.scaler.update()
+        with self._guarded_step(current_iter, undo=[self.optimizer_d] if train_g else []) as step:
+            outputs, states = self._step_d(losses, keep_graph)
+            if step.take('net_d', self.optimizer_d, losses.means) and train_g:
+                self._step_g(losses, outputs if keep_graph else None, states)
+                self._update_g(step, losses.means)
         self._keep_losses(losses.means)
 
     def _step_d(self, losses: MeanLosses, keep_graph: bool) -> tuple[list[Tensor], list[RandomState]]:
@@ -193,7 +194,7 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
             with self._accumulating(self.net_d, more_to_come=part < self.accum_iter):
                 total = self._d_loss(losses, known, [output.detach() for output in outputs], alpha)
                 self.scaler.scale(total / self.accum_iter).backward()
-        self.scaler.step(self.optimizer_d)
+        self.scaler.unscale_(self.optimizer_d)
         return outputs, states
 
     def _d_loss(self, losses: MeanLosses, known: Tensor, fakes: list[Tensor], alpha: Tensor) -> Tensor:
@@ -220,7 +221,7 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
                 else:
                     made = outputs
                 self.scaler.scale(self._g_loss(losses, lq, made) / self.accum_iter).backward()
-        self.scaler.step(self.optimizer_g)
+        self.scaler.unscale_(self.optimizer_g)
 
     def _g_loss(self, losses: MeanLosses, lq: Tensor, outputs: list[Tensor]) -> Tensor:
         scores = self._judge(self.get_bare_model(self.net_d), outputs)
@@ -305,7 +306,7 @@ class Blur2BlurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restorat
             files['direct'] = self._saved_as(dataset_name, name, '', '_direct')
         for kind, file in files.items():
             if kind != 'direct' or with_direct:
-                imwrite(pictures[kind], str(file))
+                self._save_picture(pictures[kind], file)
         return files
 
     def get_current_visuals(self) -> OrderedDict[str, Tensor]:

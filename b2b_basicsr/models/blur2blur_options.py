@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from typing_extensions import Self
 
+from b2b_basicsr.models.optimizer_options import OptimizerOptions
 from b2b_basicsr.models.training_options import (
     BasePathOptions,
     BaseTrainOptions,
-    Count,
-    OptimizerOptions,
-    TypedSection,
+    LossSection,
     WeightOptions,
 )
-from b2b_basicsr.options.section import Flag, Whole
+from b2b_basicsr.options.section import Count, Flag, PathText, PositiveCount, Text
 
 
 class TrainOptions(BaseTrainOptions):
     """``train``."""
 
     optim_d: OptimizerOptions
-    perceptual_opt: TypedSection | None = None
-    pixel_opt: TypedSection | None = None
-    lpips_opt: TypedSection | None = None
-    gan_opt: TypedSection
+    """Optimiser of network_d."""
+    perceptual_opt: LossSection | None = None
+    """Content: what holds G(x) to x. One of the three is needed."""
+    pixel_opt: LossSection | None = None
+    """Content, too."""
+    lpips_opt: LossSection | None = None
+    """Content, too."""
+    gan_opt: LossSection
+    """How D and G are set against each other; `GANLoss`."""
     gp_opt: WeightOptions | None = None
-    vgg_weights: str = 'download'
-    net_d_iters: Annotated[Whole, Field(gt=0)] = 1
+    """Gradient penalty on D; `~`: none. The reference's weight is 1e-4."""
+    vgg_weights: PathText = 'download'
+    """VGG's weights for `PerceptualLoss`: `download`, or a file of torchvision's."""
+    net_d_iters: PositiveCount = 1
+    """G is trained in one of so many iterations, D in each."""
     net_d_init_iters: Count = 0
+    """D is trained alone for so many iterations first."""
     identity_start: Flag = False
-    accum_iter: Annotated[Whole, Field(gt=0)] = 1
+    """An untrained G returns its input, which saves the first hundred iterations."""
+    accum_iter: PositiveCount = 1
+    """A batch is taken in so many parts, in the memory of one; G runs twice."""
 
     @model_validator(mode='after')
     def _whole(self) -> Self:
@@ -39,23 +49,30 @@ class TrainOptions(BaseTrainOptions):
             raise ValueError(
                 'no content loss: set at least one of perceptual_opt, pixel_opt and lpips_opt, or G is free to invent'
             )
-        if self.scheduler.start is not None and self.scheduler.start >= self.total_iter:
-            raise ValueError(f'scheduler:start ({self.scheduler.start}) is not before total_iter ({self.total_iter})')
         return self
 
 
 class PathOptions(BasePathOptions):
     """``path``."""
 
-    pretrain_network_d: str | None = None
-    pretrain_network_k: str | None = None
-    pretrain_network_deblur: str | None = None
-    param_key_d: str | None = 'params'
-    param_key_k: str | None = 'params'
-    param_key_deblur: str | None = 'params'
+    pretrain_network_d: PathText | None = None
+    """Weights that network_d starts with."""
+    pretrain_network_k: PathText | None = None
+    """Weights of network_k, which needs them."""
+    pretrain_network_deblur: PathText | None = None
+    """Weights of network_deblur, which needs them unless it carries its own."""
+    param_key_d: Text | None = 'params'
+    """As `param_key_g`."""
+    param_key_k: Text | None = 'params'
+    """As `param_key_g`."""
+    param_key_deblur: Text | None = 'params'
+    """As `param_key_g`."""
     strict_load_d: Flag = True
+    """As `strict_load_g`."""
     strict_load_k: Flag = True
+    """As `strict_load_g`."""
     strict_load_deblur: Flag = True
+    """As `strict_load_g`."""
 
 
 def frozen_sections(options: dict[str, Any]) -> list[str]:

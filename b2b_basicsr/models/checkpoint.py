@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.whole_file import whole_file
 
 PLAIN = 'the file itself'
 
@@ -32,6 +35,7 @@ def read_checkpoint(option_key: str, path: str) -> Mapping[Any, Any]:
     if file.suffix.lower() == '.safetensors':
         return _read_safetensors(option_key, file)
     try:
+        refuse_packed(file)
         content = torch.load(file, map_location='cpu', weights_only=True)
     except Exception as cause:
         raise UserError(
@@ -41,6 +45,37 @@ def read_checkpoint(option_key: str, path: str) -> Mapping[Any, Any]:
     if not isinstance(content, Mapping):
         raise UserError(f'{option_key}: {str(path)!r} holds a {type(content).__name__}, no weights')
     return content
+
+
+def refuse_packed(file: str | Path) -> None:
+    """Refuses a file of torch's format whose content is larger than itself: torch packs nothing.
+
+    Raises:
+        ValueError: if it is such a file; a few kilobytes could fill the memory.
+        OSError: if it cannot be read.
+    """
+    file = Path(file)
+    if not zipfile.is_zipfile(file):  # of torch's old format, or none
+        return
+    with zipfile.ZipFile(file) as archive:
+        if sum(member.file_size for member in archive.infolist()) > file.stat().st_size:
+            raise ValueError(f'{file}: holds more than its own size')
+
+
+def refuse_damaged(file: str | Path) -> None:
+    """Refuses a file of torch's format that does not hold what was written, by the check sums in it.
+
+    torch itself looks at none of them: it sees that a file was cut off, and not that a part of it was lost.
+
+    Raises:
+        ValueError: if a part is damaged.
+        OSError: if it cannot be read.
+    """
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f'{file}: {damaged} is damaged')
 
 
 def _read_safetensors(option_key: str, file: Path) -> Mapping[Any, Any]:
@@ -144,15 +179,15 @@ def write_whole(content: Mapping[str, Any], path: str | Path) -> None:
     """Saves so that ``path`` is either what it was or the whole new file, whatever happens in between.
 
     Raises:
-        OSError: if the disk is full or the folder cannot be written.
+        OSError: if the disk is full, or the folder is not there (any longer) or cannot be written.
     """
     path = Path(path)
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.unfinished')
-    try:
-        with unfinished.open('wb') as file:
+    if not path.parent.is_dir():  # not made anew: what it was on may no longer be mounted
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+    with whole_file(path) as temporary, temporary.open('wb') as file:
+        try:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        except RuntimeError as cause:  # of torch's own, in the place of what the disk said
+            if isinstance(cause.__context__, OSError):
+                raise cause.__context__ from None
+            raise

@@ -8,22 +8,22 @@ from typing import Any
 
 import torch
 from basicsr.models.sr_model import SRModel
-from basicsr.utils import get_root_logger, imwrite
+from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.vgg_weights import vgg_weights
 from b2b_basicsr.models.deblur_options import DeblurTrainOptions
+from b2b_basicsr.models.finite_steps import FiniteSteps
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.mixup import mixed
-from b2b_basicsr.models.moving_average import MovingAverage
 from b2b_basicsr.models.optimizers import Optimizers
 from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
 from b2b_basicsr.models.progressive_patches import cut_to_stage, stage_at
+from b2b_basicsr.models.replaced_pictures import ReplacedPictures
 from b2b_basicsr.models.restoration_validation import RestorationValidation
 from b2b_basicsr.models.shared_validation import Pictures, Validation
-from b2b_basicsr.models.training_log import TrainingLog
 from b2b_basicsr.records.picture_scores import ScoredPicture
 from b2b_basicsr.records.score_names import BLURRY, Comparison
 
@@ -31,7 +31,7 @@ COMPARISON = Comparison((BLURRY,), gain_over=BLURRY)
 
 
 @MODEL_REGISTRY.register()
-class DeblurModel(Optimizers, Schedules, MovingAverage, TrainingLog, RestorationValidation, SRModel):
+class DeblurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, RestorationValidation, SRModel):
     """Trains a deblurring network on pairs: what BasicSR's ``SRModel`` does, and what the published ones need.
 
     AdamW; gradients clipped by their norm (``max_grad_norm``); patches that grow and batches that shrink
@@ -81,6 +81,8 @@ class DeblurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restoration
         Raises:
             UserError: if there is no ``gt`` to train with.
         """
+        self._note_place(data)
+        self._note_replaced(data)
         self.lq = self._to_device(data['lq'])
         if 'gt' in data:
             self.gt = self._to_device(data['gt'])
@@ -101,23 +103,21 @@ class DeblurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restoration
     def optimize_parameters(self, current_iter: int) -> None:
         """One step."""
         self.lq, self.gt = self._training_pair(current_iter)
-        self.optimizer_g.zero_grad(set_to_none=True)
-        with self._autocast():
-            outputs = as_scales(self.net_g(self.lq))
-            targets = resized_like(self.gt, outputs)
-            losses = OrderedDict(
-                (name, summed_loss(criterion, outputs, targets)) for name, criterion in self.losses.items()
-            )
-        self.output = outputs[-1].detach()
-        self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
-        if self.train_settings.max_grad_norm is not None:
+        with self._guarded_step(current_iter) as step:
+            self.optimizer_g.zero_grad(set_to_none=True)
+            with self._autocast():
+                outputs = as_scales(self.net_g(self.lq))
+                targets = resized_like(self.gt, outputs)
+                losses = OrderedDict(
+                    (name, summed_loss(criterion, outputs, targets)) for name, criterion in self.losses.items()
+                )
+            self.output = outputs[-1].detach()
+            self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
             self.scaler.unscale_(self.optimizer_g)
-            parameters = self.optimizer_g.param_groups[0]['params']
-            losses['grad_norm'] = nn.utils.clip_grad_norm_(parameters, self.train_settings.max_grad_norm)
-        self.scaler.step(self.optimizer_g)
-        self.scaler.update()
-        if self.ema_decay > 0:
-            self.model_ema(decay=self.ema_decay)
+            if self.train_settings.max_grad_norm is not None:
+                parameters = self.optimizer_g.param_groups[0]['params']
+                losses['grad_norm'] = nn.utils.clip_grad_norm_(parameters, self.train_settings.max_grad_norm)
+            self._update_g(step, losses)
         self._keep_losses(losses)
 
     # ------------------------------------------------------------------------------------------------ validation
@@ -144,7 +144,7 @@ class DeblurModel(Optimizers, Schedules, MovingAverage, TrainingLog, Restoration
         values = self.scores.beside(self.scores.of(pictures['restored'], sharp), self._baseline_scores[baselines])
         if validation.saves:
             files['restored'] = self._saved_as(validation.name, name, validation.iteration)
-            imwrite(pictures['restored'], str(files['restored']))
+            self._save_picture(pictures['restored'], files['restored'])
         return ScoredPicture(name, values, files), pictures if self._shows(place, validation) else None
 
     def get_current_visuals(self) -> OrderedDict[str, Tensor]:

@@ -9,18 +9,25 @@ from typing_extensions import Self
 
 from b2b_basicsr.models.mixup import MixupOptions
 from b2b_basicsr.models.progressive_patches import PatchStage
-from b2b_basicsr.models.training_options import BaseTrainOptions, Positive, TypedSection
+from b2b_basicsr.models.training_options import BaseTrainOptions, LossSection
+from b2b_basicsr.options.section import PathText, Positive
 
 
 class DeblurTrainOptions(BaseTrainOptions):
     """``train``."""
 
-    pixel_opt: TypedSection | None = None
-    perceptual_opt: TypedSection | None = None
-    vgg_weights: str = 'download'
+    pixel_opt: LossSection | None = None
+    """Loss of the pixels; this, `perceptual_opt` or both."""
+    perceptual_opt: LossSection | None = None
+    """Loss of features."""
+    vgg_weights: PathText = 'download'
+    """VGG's weights for `PerceptualLoss`: `download`, or a file of torchvision's."""
     max_grad_norm: Positive | None = None
+    """Larger gradients are scaled down to this norm, of all weights together; `~`: no clipping."""
     progressive_patches: list[PatchStage] = Field(default_factory=list)
+    """Stages of growing patches and shrinking batches, which are cut from what the loader gives; `~`: none."""
     mixup_opt: MixupOptions | None = None
+    """Pairs mixed with others of the batch; `~`: none."""
 
     @field_validator('progressive_patches', mode='before')
     @classmethod

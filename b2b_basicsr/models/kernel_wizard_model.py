@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from basicsr.models.sr_model import SRModel
-from basicsr.utils import imwrite, tensor2img
+from basicsr.utils import tensor2img
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
 from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
+from b2b_basicsr.data.broken_picture import read_sample
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.code_divergence import code_divergence
 from b2b_basicsr.models.centre_crop import centre_crop
+from b2b_basicsr.models.finite_steps import FiniteSteps
 from b2b_basicsr.models.lr_scheduler import Schedules
-from b2b_basicsr.models.moving_average import MovingAverage
 from b2b_basicsr.models.optimizers import Optimizers
+from b2b_basicsr.models.replaced_pictures import ReplacedPictures
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.shared_validation import Pictures, SharedValidation, Validation
 from b2b_basicsr.models.strip_picture import strip_picture
-from b2b_basicsr.models.training_log import TrainingLog
 from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.records.picture_scores import ScoredPicture
 from b2b_basicsr.records.score_names import NO_BLUR, Comparison
@@ -34,7 +36,7 @@ _STRIP_SIDE = 256
 
 
 @MODEL_REGISTRY.register()
-class KernelWizardModel(Optimizers, Schedules, MovingAverage, TrainingLog, SharedValidation, SRModel):
+class KernelWizardModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, SharedValidation, SRModel):
     """Trains ``KernelWizard`` on pairs of a known blur. Tran et al., CVPR 2021; Blur2Blur's network K.
 
     A batch is any of BasicSR's paired sets: ``lq`` the blurry picture, ``gt`` its sharp twin. The code of the pair and
@@ -70,25 +72,26 @@ class KernelWizardModel(Optimizers, Schedules, MovingAverage, TrainingLog, Share
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
         """Takes a batch: ``lq`` blurry, ``gt`` sharp, both [n, 3, h, w] in [0, 1]."""
+        self._note_place(data)
+        self._note_replaced(data)
         if 'gt' not in data:
             raise UserError('datasets: the kernel network needs pairs: a data set with dataroot_lq and dataroot_gt')
         self.lq, self.gt = self._to_device(data['lq']), self._to_device(data['gt'])
 
     def optimize_parameters(self, current_iter: int) -> None:
         """One step."""
-        self.optimizer_g.zero_grad(set_to_none=True)
-        with self._autocast():
-            self.output, mean, sigma = self.net_g(self.gt, self.lq, generator=self.generator)
-        losses: OrderedDict[str, Tensor] = OrderedDict()
-        losses['l_pix'] = total = self.cri_pix(self.output.float(), self.lq)
-        if self.kl_weight > 0:
-            losses['l_kl'] = self.kl_weight * code_divergence(mean.float(), sigma.float())
-            total = total + losses['l_kl']
-        self.scaler.scale(total).backward()
-        self.scaler.step(self.optimizer_g)
-        self.scaler.update()
-        if self.ema_decay > 0:
-            self.model_ema(decay=self.ema_decay)
+        with self._guarded_step(current_iter) as step:
+            self.optimizer_g.zero_grad(set_to_none=True)
+            with self._autocast():
+                self.output, mean, sigma = self.net_g(self.gt, self.lq, generator=self.generator)
+            losses: OrderedDict[str, Tensor] = OrderedDict()
+            losses['l_pix'] = total = self.cri_pix(self.output.float(), self.lq)
+            if self.kl_weight > 0:
+                losses['l_kl'] = self.kl_weight * code_divergence(mean.float(), sigma.float())
+                total = total + losses['l_kl']
+            self.scaler.scale(total).backward()
+            self.scaler.unscale_(self.optimizer_g)
+            self._update_g(step, losses)
         self._keep_losses(losses)
 
     def _wizard(self, net: Any) -> KernelWizard:
@@ -127,18 +130,19 @@ class KernelWizardModel(Optimizers, Schedules, MovingAverage, TrainingLog, Share
         row = None
         # Spread over the set, and with a picture half a set away: neighbours in a set are frames of one scene.
         if place in {len(dataset) * row // _STRIP_ROWS for row in range(_STRIP_ROWS)}:
-            row = self._row(dataset[(place + (len(dataset) + 1) // 2) % len(dataset)]['gt'][None])
+            with suppress(UserError, OSError):  # what is wrong with it is told when its own turn comes
+                row = self._row(read_sample(dataset, (place + (len(dataset) + 1) // 2) % len(dataset))['gt'][None])
         name, files = self._name_of(data, validation), self._given_files(data)
         if validation.saves:
             folder = Path(self.opt['path']['visualization'], validation.name, name)
             files['reblurred'] = folder / f'{folder.name}_{validation.iteration}.png'
-            imwrite(reblurred, str(files['reblurred']))
+            self._save_picture(reblurred, files['reblurred'])
         return ScoredPicture(name, values, files), row
 
     def _present(self, shown: Sequence[tuple[str, Pictures]], validation: Validation, tb_logger: Any) -> None:
         """One picture of a row for each pair."""
         strip, name = strip_picture([row for _, row in shown]), validation.name
-        imwrite(strip, str(Path(self.opt['path']['visualization'], name, f'{name}_{validation.iteration}.png')))
+        self._save_picture(strip, Path(self.opt['path']['visualization'], name, f'{name}_{validation.iteration}.png'))
         if tb_logger:
             tb_logger.add_image(name, strip[..., ::-1].copy(), validation.iteration, dataformats='HWC')
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from b2b_basicsr.options.section import Flag, Number, OptionSection
+from b2b_basicsr.options.section import Flag, OptionSection, Positive
 
 
 class MixupOptions(OptionSection):
     """``train: mixup_opt``."""
 
-    beta: Annotated[Number, Field(gt=0)] = 1.2
+    beta: Positive = 1.2
+    """The weight of the mix is drawn from Beta(beta, beta)."""
     use_identity: Flag = False
+    """Every other batch, by chance, is left as it is."""
 
 
 def mixed(pictures: Sequence[Tensor], options: MixupOptions, generator: torch.Generator) -> list[Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from b2b_basicsr.models.placement import Placement
@@ -29,9 +29,22 @@ class MovingAverage(Placement):
             take_from_first(self.net_g_ema)
 
     @torch.no_grad()
-    def model_ema(self, decay: float = 0.999) -> None:
-        """``net_g_ema = decay * net_g_ema + (1 - decay) * net_g``; 0 copies."""
-        average: Callable[..., Any] = get_ema_multi_avg_fn(decay)
+    def model_ema(self, decay: float = 0.999, unless: Tensor | None = None) -> None:
+        """``net_g_ema = decay * net_g_ema + (1 - decay) * net_g``; 0 copies.
+
+        Args:
+            decay: what is kept of the average, in [0, 1].
+            unless: bool, a scalar on a GPU: where it is true, the average stays as it is.
+        """
         trained = dict(self.get_bare_model(self.net_g).named_parameters())
         averaged = dict(self.net_g_ema.named_parameters())
-        average(list(averaged.values()), [trained[name] for name in averaged], None)
+        averages: list[Tensor] = [*averaged.values()]
+        weights: list[Tensor] = [trained[name] for name in averaged]
+        if unless is None:
+            average: Callable[..., Any] = get_ema_multi_avg_fn(decay)
+            average(averages, weights, None)
+            return
+        # A share that the device knows alone. There is no lerp of many tensors by one share that is a tensor itself.
+        changes = torch._foreach_sub(weights, averages)
+        torch._foreach_mul_(changes, torch.where(unless, 0.0, 1 - decay))
+        torch._foreach_add_(averages, changes)

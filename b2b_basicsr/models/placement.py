@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from b2b_basicsr.half_precision import DTYPES, multiplying_in
 from b2b_basicsr.models.compilation import compile_in_place
+from b2b_basicsr.options.notes import taken_notes
 from b2b_basicsr.processes import take_from_first
 
 _SYNC_BUFFERS = next(  # the new name is for every pass alone, the old one for the start, too
@@ -47,6 +48,8 @@ class Placement(BaseModel):
         self.scaler = torch.amp.GradScaler(device_type, enabled=self._amp is torch.float16)
         super().__init__(opt)
         name = torch.cuda.get_device_name(self.device) if self.device.type == 'cuda' else ''
+        for line in taken_notes():
+            get_root_logger().warning(line)
         get_root_logger().info(f'Device: {self.device} {name or f"({torch.get_num_threads()} threads)"}')
 
     def model_to_device(self, net: nn.Module) -> nn.Module:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from b2b_basicsr.options.section import OptionSection, Whole
-
-_Size = Annotated[Whole, Field(gt=0)]
+from b2b_basicsr.options.section import CropSide, OptionSection, PositiveCount
 
 
 class PatchStage(OptionSection):
     """One entry of ``train: progressive_patches``: so many iterations on patches and batches of this size."""
 
-    iterations: _Size
-    gt_size: _Size
-    batch_size_per_gpu: _Size
+    iterations: PositiveCount
+    """How long the stage lasts."""
+    gt_size: CropSide
+    """Side of its patches in pixels."""
+    batch_size_per_gpu: PositiveCount
+    """Its batch."""
 
 
 def stage_at(stages: Sequence[PatchStage], iteration: int) -> PatchStage:

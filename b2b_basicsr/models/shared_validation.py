@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from basicsr.utils import get_root_logger
 from numpy import uint8
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from b2b_basicsr.data.broken_picture import read_sample
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.picture_names import PictureNames
 from b2b_basicsr.models.scores import Scores
@@ -19,6 +20,7 @@ from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.models.validation_record import ValidationRecord
 from b2b_basicsr.processes import failing_together, gathered, gathered_by_first, take_from_first, this_process
 from b2b_basicsr.records.picture_scores import ScoredPicture
+from b2b_basicsr.stop_request import STOP
 
 Pictures = Mapping[str, NDArray[uint8]]
 """Name -> BGR levels, [h, w, 3]."""
@@ -57,6 +59,8 @@ class SharedValidation(ValidationRecord):
     def _init_record(self, settings: ValOptions, scores: Scores) -> None:
         super()._init_record(settings, scores)
         self._names: dict[str, PictureNames] = {}
+        self._told_left_out: set[str] = set()
+        self._sets_tested = self._left_out_of_test = 0
 
     def nondist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
         """Scores every picture of a set; saves and logs what the options ask for.
@@ -67,30 +71,40 @@ class SharedValidation(ValidationRecord):
             tb_logger: TensorBoard's; of several processes, the first alone has one.
             save_img: whether pictures are saved.
 
+        A picture that cannot be read any longer is told of and left out, and the means, which are then over less than
+        the set, choose nothing.
+
         Raises:
-            UserError: if a picture cannot be read, by any of the processes.
+            SystemExit: with 1, behind the last set of a test, if a picture of any could not be read.
         """
         shows = gathered(tb_logger is not None)[0]
         validation = Validation(dataloader.dataset, self._last_trained(current_iter), save_img, shows)
         scored: dict[int, ScoredPicture] = {}
         shown: dict[int, Pictures] = {}
+        broken: dict[int, str] = {}
         if validation.name not in self._names:
             self._names[validation.name] = _names_in(validation.dataset)
         self._take_buffers_of_first()
         try:
             with failing_together():
-                for place, data in self._share_of(dataloader):
+                for place, data in self._share_of(dataloader, broken):
+                    if STOP.is_alone:
+                        self.stop_if_asked()
                     scored[place], pictures = self._validate(place, data, validation)
                     if pictures is not None:
                         shown[place] = pictures
         finally:
             self.net_g.train(self.is_train)
         every = _in_order(gathered(scored))
-        self._record(validation.name, [every[place] for place in every], validation.iteration, tb_logger)
+        left_out = list(_in_order(gathered(broken)).values())
+        self._tell_left_out(validation.name, left_out)
+        pictures_of_set = [every[place] for place in every]
+        self._record(validation.name, pictures_of_set, validation.iteration, tb_logger, len(left_out))
         to_present = gathered_by_first(shown)
         if to_present is not None:
             titled = [(every[place].name, pictures) for place, pictures in _in_order(to_present).items()]
             self._present(titled, validation, tb_logger)
+        self._end_test_with_status(len(left_out))
 
     def dist_validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool) -> None:
         """The same as :meth:`nondist_validation`: BasicSR calls it where there is a launcher."""
@@ -114,17 +128,36 @@ class SharedValidation(ValidationRecord):
         """A sample's own name in its set."""
         return self._names[validation.name].of(data['lq_path'][0])
 
-    def _share_of(self, dataloader: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        """This process's pictures with their places in the set."""
+    def _share_of(self, dataloader: Any, broken: dict[int, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """This process's pictures with their places in the set; those that cannot be read go to ``broken``."""
         rank, count = this_process()
         dataset = dataloader.dataset
         places: Sequence[int] = range(rank, len(dataset), count)
-        mine: Iterable[Any] = dataloader
-        if count > 1:
-            mine = DataLoader(dataset, batch_size=1, sampler=places, pin_memory=dataloader.pin_memory)
         hidden = rank > 0 or not self.val_settings.pbar
-        bar = tqdm(mine, total=len(places), unit='image', desc=dataset.opt['name'], disable=hidden)
-        yield from zip(places, bar, strict=True)
+        # Not by the loader, whose loop would end with the first picture that is broken.
+        for place in tqdm(places, unit='image', desc=dataset.opt['name'], disable=hidden):
+            try:
+                sample = read_sample(dataset, place)
+            except (UserError, OSError) as cause:
+                broken[place] = ' '.join(str(cause).split())
+                continue
+            yield place, dataloader.collate_fn([sample])
+
+    def _tell_left_out(self, name: str, left_out: Sequence[str]) -> None:
+        """One warning for each picture of the training or test."""
+        for line in left_out:
+            if line not in self._told_left_out:
+                self._told_left_out.add(line)
+                get_root_logger().warning(f'{name}: {line}: left out of the means')
+
+    def _end_test_with_status(self, left_out: int) -> None:
+        if self.is_train:
+            return
+        self._sets_tested += 1
+        self._left_out_of_test += left_out
+        if self._left_out_of_test and self._sets_tested == len(self.opt['datasets']):
+            get_root_logger().error(f'{self._left_out_of_test} pictures could not be read, as said above.')
+            raise SystemExit(1)
 
     def _take_buffers_of_first(self) -> None:
         """Running statistics differ between processes: those that are saved are the first one's."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger
-from basicsr.utils.dist_util import master_only
+from numpy.typing import NDArray
 from torch import nn
 
+from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.checkpoint import load_weights, write_whole
-from b2b_basicsr.processes import gathered_by_first, this_process
+from b2b_basicsr.models.old_checkpoints import remove_older
+from b2b_basicsr.models.write_failures import write_failure
+from b2b_basicsr.processes import failing_together, gathered_by_first, this_process
+from b2b_basicsr.whole_file import whole_file
 
 
 def _as_plain(value: Any) -> Any:
@@ -37,6 +44,8 @@ class TrainingFiles(BaseModel):
     generator: torch.Generator
     scaler: torch.amp.GradScaler
     best_metric_results: dict[str, dict[str, dict[str, Any]]]
+    saved_iterations: Sequence[int] = ()
+    """Those that this experiment has saved checkpoints of, and not removed: no other is its own to remove."""
 
     def load_network(
         self, net: nn.Module, load_path: str, strict: bool = True, param_key: str | None = 'params'
@@ -60,7 +69,6 @@ class TrainingFiles(BaseModel):
             nets, keys = [*nets, self.net_g_ema], [*keys, 'params_ema']
         self.save_network(nets, 'net_g', current_iter, keys)
 
-    @master_only
     def save_network(
         self,
         net: nn.Module | list[nn.Module],
@@ -70,8 +78,10 @@ class TrainingFiles(BaseModel):
     ) -> None:
         """BasicSR's checkpoint (``params``, ``params_ema``) and, under ``network``, the network's option section.
 
+        All processes call it; the first one writes.
+
         Raises:
-            OSError: if the file cannot be written; the one before it stays whole.
+            UserError: if the file cannot be written; the one before it stays whole.
         """
         label = 'latest' if current_iter == -1 else current_iter
         nets = net if isinstance(net, list) else [net]
@@ -84,32 +94,107 @@ class TrainingFiles(BaseModel):
             for one, key in zip(nets, keys, strict=True)
         }
         content['network'] = _as_plain(self.opt[net_label.replace('net_', 'network_')])
-        write_whole(content, Path(self.opt['path']['models'], f'{net_label}_{label}.pth'))
+        self._write_whole(content, Path(self.opt['path']['models'], f'{net_label}_{label}.pth'))
 
     def save_training_state(self, epoch: int, current_iter: int) -> None:
-        """BasicSR's state, and what ours adds: the generators of all processes and the best values so far."""
+        """BasicSR's state, and what ours adds: the generators of all processes and the best values so far.
+
+        When it is whole, older ones go as ``logger: keep_checkpoints`` says. All processes call it; the first one
+        writes.
+
+        Raises:
+            UserError: if the file cannot be written; the one before it stays whole.
+        """
         if current_iter == -1:
             return
         generators = gathered_by_first(self.generator.get_state())
-        if generators is None:  # the first process writes
-            return
+        self.saved_iterations = [*(done for done in self.saved_iterations if done != current_iter), current_iter]
         state = {
             'epoch': epoch,
             'iter': current_iter,
             'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
             'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
             'generators': generators,
+            **self.kept_in_state(),
+        }
+        self._write_whole(state, Path(self.opt['path']['training_states'], f'{current_iter}.state'))
+        keep = self.opt.get('logger', {}).get('keep_checkpoints')
+        if keep is not None and this_process()[0] == 0:
+            self.saved_iterations = remove_older(self.opt, self.saved_iterations, keep, self._saved_networks())
+
+    def _saved_networks(self) -> list[str]:
+        """The ``net_*`` of every checkpoint: of all networks but those that are frozen."""
+        frozen = getattr(self, 'frozen_networks', ())
+        sections = [key for key in self.opt if key.startswith('network_') and key not in frozen]
+        return [section.replace('network_', 'net_') for section in sections]
+
+    def _write_whole(self, content: Mapping[str, Any], path: Path) -> None:
+        """By the first process, while the others wait."""
+        with failing_together():
+            if this_process()[0] == 0:
+                with self._writing(path):
+                    write_whole(content, path)
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        """Within it, what the disk refuses is a ``UserError`` that says how to go on."""
+        try:
+            yield
+        except OSError as cause:
+            raise write_failure(self.opt, path, cause) from cause
+
+    def _save_picture(self, levels: NDArray[np.uint8], path: Path) -> None:
+        """A PNG below ``path: visualization``, whole or not at all; BasicSR's ``imwrite`` takes a full disk for none.
+
+        Args:
+            levels: BGR, [h, w, 3].
+            path: the file; folders that it needs are made.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        _, encoded = cv2.imencode('.png', levels)
+        with self._writing(path):
+            os.stat(self.opt['path']['visualization'])  # not made anew: what it was on may no longer be mounted
+            with whole_file(path) as temporary:
+                temporary.write_bytes(encoded.tobytes())
+
+    def kept_in_state(self) -> dict[str, Any]:
+        """What a state holds beside iteration, optimisers, schedules and generators: tensors and plain values alone.
+
+        The same in all processes, as the first one writes it. Who adds to it takes its own back in
+        :meth:`resume_training`; older states lack it.
+        """
+        return {
             'scaler': self.scaler.state_dict(),
             'best_metric_results': getattr(self, 'best_metric_results', {}),
+            'saved_iterations': self.saved_iterations,
         }
-        write_whole(state, Path(self.opt['path']['training_states'], f'{current_iter}.state'))
 
     def resume_training(self, resume_state: Mapping[str, Any]) -> None:
-        """Optimisers and schedulers by BasicSR, the model's generator, and the scaler of ``amp: fp16``."""
-        super().resume_training(resume_state)
+        """Optimisers and schedulers by BasicSR, the model's generator, and the scaler of ``amp: fp16``.
+
+        Raises:
+            UserError: if the state is that of another model.
+        """
+        try:
+            super().resume_training(resume_state)
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as cause:
+            said = ' '.join(str(cause).split())[:160]
+            raise UserError(
+                f'{self.opt["path"].get("resume_state")}: is the state of another model or of other optimisers than '
+                f'those of the option file ({said}): name another in path: resume_state'
+            ) from cause
+        if self._resumes_itself():
+            self.saved_iterations = [int(done) for done in resume_state.get('saved_iterations', ())]
         self._resume_generator(resume_state)
         if self.scaler.is_enabled() and resume_state.get('scaler'):  # empty where it was not in use
             self.scaler.load_state_dict(dict(resume_state['scaler']))
+
+    def _resumes_itself(self) -> bool:
+        """Whether the resumed state is one of this experiment's own folder."""
+        file = Path(self.opt['path'].get('resume_state') or '.')
+        return file.parent.resolve() == Path(self.opt['path']['training_states']).resolve()
 
     def _resume_generator(self, resume_state: Mapping[str, Any]) -> None:
         """That of this process; of as many processes as saved the state, or anew."""

@@ -9,15 +9,15 @@ from typing import Any
 
 from basicsr.utils import get_root_logger
 
+from b2b_basicsr.models.between_steps import BetweenSteps
 from b2b_basicsr.models.scores import Scores
-from b2b_basicsr.models.training_files import TrainingFiles
 from b2b_basicsr.models.val_options import ValOptions
-from b2b_basicsr.processes import this_process
+from b2b_basicsr.processes import failing_together, gathered, this_process
 from b2b_basicsr.records.picture_scores import ScoredPicture, write_picture_scores
 from b2b_basicsr.records.validation_history import ValidationHistory
 
 
-class ValidationRecord(TrainingFiles):
+class ValidationRecord(BetweenSteps):
     """Mixin of BasicSR's models: settings and scores of a validation, ``val: best`` and the log."""
 
     val_settings: ValOptions
@@ -40,6 +40,11 @@ class ValidationRecord(TrainingFiles):
             for dataset_name, iteration, values in self._history().until(int(resume_state['iter'])):
                 self._improved(dataset_name, iteration, values)
 
+    def lacks_validation(self, dataset_name: str, iteration: int) -> bool:
+        """Whether a set has not been validated at an iteration, the one that the training stands at or earlier."""
+        done = {(name, at) for name, at, _ in self._history().until(iteration)}
+        return gathered((dataset_name, iteration) not in done)[0]
+
     def _last_trained(self, current_iter: int | str) -> int | str:
         """The iteration that a validation stands for: BasicSR's loop ends beyond the last one that it trained."""
         if self.is_train and not isinstance(current_iter, str):
@@ -47,16 +52,24 @@ class ValidationRecord(TrainingFiles):
         return current_iter
 
     def _record(
-        self, dataset_name: str, pictures: Sequence[ScoredPicture], current_iter: int | str, tb_logger: Any
+        self,
+        dataset_name: str,
+        pictures: Sequence[ScoredPicture],
+        current_iter: int | str,
+        tb_logger: Any,
+        left_out: int = 0,
     ) -> None:
         """Takes every picture: writes the table, logs the means, keeps the best, and saves the best network.
 
-        All processes of a training call it with the same pictures; the first alone writes.
+        All processes of a training call it with the same pictures; the first alone writes. Means that lack pictures
+        which were ``left_out`` are logged and nothing else: they are not to be compared with others.
         """
         writes = this_process()[0] == 0
         table = self._table_of_pictures(dataset_name, current_iter)
-        if writes:
-            write_picture_scores(table, pictures)
+        with failing_together():
+            if writes:
+                with self._writing(table):
+                    write_picture_scores(table, pictures)
         if not self.is_train:
             get_root_logger().info(f'{dataset_name}: {len(pictures)} pictures, each with its scores in {table}')
         found: dict[str, list[float]] = {}
@@ -64,18 +77,25 @@ class ValidationRecord(TrainingFiles):
             for metric, value in picture.values.items():
                 found.setdefault(metric, []).append(value)
         self.metric_results = {metric: sum(column) / len(column) for metric, column in found.items()}
-        if left_out := [metric for metric in self.opt['val'].get('metrics') or {} if metric not in found]:
-            get_root_logger().info(f'{dataset_name}: without ground truth no {", ".join(left_out)}')
-        if not self.metric_results:
+        if unknown := [metric for metric in self.opt['val'].get('metrics') or {} if metric not in found]:
+            get_root_logger().info(f'{dataset_name}: without ground truth no {", ".join(unknown)}')
+        if left_out:
+            lines = [f'{dataset_name}: {len(pictures)} of {len(pictures) + left_out} pictures could be read and scored']
+            lines += [f'\t # {metric}: {value:.4f}' for metric, value in self.metric_results.items()]
+            get_root_logger().warning('\n'.join(lines))
+        if not self.metric_results or left_out:
             return
-        if writes and self.is_train and isinstance(current_iter, int):
-            self._history().add(dataset_name, current_iter, self.metric_results)
         improved = self._improved(dataset_name, current_iter, self.metric_results)
         choice = self._best_choice() if self.is_train else None
         if choice is not None and choice[0] == dataset_name and choice[1] in improved:
             value = self.metric_results[choice[1]]
             get_root_logger().info(f'Best {choice[1]} of {dataset_name} so far: {value:.4f}. Saving net_g_best.')
             self._save_net_g('best')
+        # Last: what is noted here is not done again by a training that was killed in between.
+        with failing_together():
+            if writes and self.is_train and isinstance(current_iter, int):
+                with self._writing(Path(self.opt['path']['training_states'], 'validations.jsonl')):
+                    self._history().add(dataset_name, current_iter, self.metric_results)
         self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
 
     def _table_of_pictures(self, dataset_name: str, current_iter: int | str) -> Path:

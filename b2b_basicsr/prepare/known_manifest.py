@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.whole_file import whole_file
 
 NAME = 'known.jsonl'
 
@@ -71,9 +72,8 @@ class KnownManifest:
         self.done[line['picture']] = line
 
     def _rewrite(self, lines: list[dict[str, Any]]) -> None:
-        unfinished = self._path.with_name(f'.{NAME}.unfinished')
-        unfinished.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
-        unfinished.replace(self._path)
+        with whole_file(self._path) as temporary:
+            temporary.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
 
     def _append(self, line: dict[str, Any]) -> None:
         with self._path.open('a', encoding='utf-8') as file:

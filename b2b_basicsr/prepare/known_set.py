@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import platform
 import shutil
 from importlib.metadata import version
@@ -25,6 +24,7 @@ from b2b_basicsr.prepare.prepared_set import check_target
 from b2b_basicsr.prepare.set_lock import locked
 from b2b_basicsr.prepare.untrusted_members import safe_key_parts
 from b2b_basicsr.prepare.write_errors import cannot_write
+from b2b_basicsr.whole_file import clear_leftovers, whole_file
 
 _LIBRARIES = ('torch', 'numpy', 'pillow')
 
@@ -99,8 +99,7 @@ def _make_missing(source: KnownSource, manifest: KnownManifest, pictures: Path, 
         raise UserError(
             f'{pictures.parent}: {foreign[0]} was made of a picture that S has no more; delete it to begin again'
         )
-    for left_behind in pictures.rglob('.*.unfinished'):
-        left_behind.unlink()
+    clear_leftovers(pictures.parent, and_below=True)
     missing = [entry for entry in wanted if entry[2] not in manifest.done]
     bar = tqdm(missing, desc='making K', unit='picture', initial=len(wanted) - len(missing), total=len(wanted))
     for place, copy, target in bar:
@@ -123,10 +122,8 @@ def _target(source: KnownSource, place: int, copy: int, copies: int) -> str:
 def _write_png(picture: Levels, path: Path) -> str:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, 'png')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.{path.name}.unfinished')
-    unfinished.write_bytes(buffer.getvalue())
-    os.replace(unfinished, path)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 

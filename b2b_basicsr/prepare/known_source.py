@@ -17,7 +17,6 @@ from b2b_basicsr.archs.kernel_wizard_arch import KernelWizard
 from b2b_basicsr.checks.network_check import build_without_numbers, check_weights
 from b2b_basicsr.data.linear_light import as_levels
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs, refuse_unequal_twins
-from b2b_basicsr.data.random_crop import resized
 from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
 from b2b_basicsr.data.videos import Videos
 from b2b_basicsr.errors import UserError
@@ -73,11 +72,6 @@ class KnownSource(ABC):
             UserError: if a picture cannot be read.
         """
 
-    def _resized(self, place: int) -> Image.Image:
-        picture = self.sharp.read(place)
-        size = resized(picture.size, self.settings.resize)
-        return picture if size == picture.size else picture.resize(size, Image.Resampling.BICUBIC)
-
 
 class ShakenPictures(KnownSource):
     """By the parametric camera shake, ``synth_known_opt``."""
@@ -93,7 +87,7 @@ class ShakenPictures(KnownSource):
     def make(self, place: int, seed: int) -> tuple[Levels, dict[str, Any]]:
         """S, shaken."""
         assert self.settings.synth_known_opt is not None
-        sharp = np.asarray(self._resized(place))
+        sharp = np.asarray(self.sharp.read_resized(place, self.settings.resize))
         return self.settings.synth_known_opt.blur_whole(sharp, seed, self.device), {}
 
 
@@ -138,7 +132,7 @@ class KernelNetwork(KnownSource):
         assert settings.dataroot_known_blur is not None
         assert settings.dataroot_known_sharp is not None
         self._blur, self._clear = (
-            PictureSource(f'{_SECTION}:{key}', root, settings.io_backend)
+            PictureSource(f'{_SECTION}:{key}', root, settings.backend)
             for key, root in (
                 ('dataroot_known_blur', settings.dataroot_known_blur),
                 ('dataroot_known_sharp', settings.dataroot_known_sharp),
@@ -187,7 +181,7 @@ class KernelNetwork(KnownSource):
     @torch.no_grad()
     def make(self, place: int, seed: int) -> tuple[Levels, dict[str, Any]]:
         """S with the blur of a pair."""
-        sharp = self._resized(place)
+        sharp = self.sharp.read_resized(place, self.settings.resize)
         generator = np.random.default_rng(seed)
         blur_index, clear_index = self._pairs[int(generator.integers(len(self._pairs)))]
         blurred, clear = self._blur.read(blur_index), self._clear.read(clear_index)
@@ -226,7 +220,7 @@ def known_source(opt: Mapping[str, Any], device: torch.device) -> KnownSource:
     if settings.dataroot_known is not None:
         raise UserError(f'{_SECTION}:dataroot_known: K is ready-made in this file; give it the source to make K from')
     assert settings.dataroot_sharp is not None
-    sharp = PictureSource(f'{_SECTION}:dataroot_sharp', settings.dataroot_sharp, settings.io_backend)
+    sharp = PictureSource(f'{_SECTION}:dataroot_sharp', settings.dataroot_sharp, settings.backend)
     sharp.names = settings.share(sharp.names, first=False)
     if settings.synth_known_opt is not None:
         return ShakenPictures(sharp, settings, device)

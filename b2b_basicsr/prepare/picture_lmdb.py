@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 import lmdb
-from PIL import Image
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.picture_content import open_header
 
 _PAGE = 4096
 _COMMIT_BYTES = 256 * 1024 * 1024
@@ -77,7 +77,8 @@ def write_picture_lmdb(folder: Path, target: Path, progress: Callable[[int], obj
 
 def _shape(file: Path) -> str:
     try:
-        with Image.open(file) as picture:
+        with file.open('rb') as opened:
+            picture = open_header(opened)
             return f'({picture.height},{picture.width},{len(picture.getbands())})'
     except Exception as cause:  # Pillow's plugins raise whatever a broken file makes them raise
         raise UserError(f'{file}: cannot be read as a picture; mend it or take it out') from cause

@@ -14,11 +14,11 @@ from typing import Any
 import click
 import cv2
 import PIL
-from PIL import Image
 from tqdm import tqdm
 
 from b2b_basicsr import __version__
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.picture_content import open_header
 from b2b_basicsr.prepare.link_or_copy import link_or_copy
 from b2b_basicsr.prepare.picture_lmdb import write_picture_lmdb
 from b2b_basicsr.prepare.set_plan import SetPlan
@@ -224,10 +224,11 @@ class _SetWriter:
 
     def _checked_size(self, file: SourceFile, path: Path) -> tuple[int, int]:
         try:
-            with Image.open(path) as picture:
-                size = picture.size
+            with path.open('rb') as opened:
+                size = open_header(opened).size
         except Exception as cause:  # Pillow's plugins raise whatever a broken file makes them raise
-            raise UserError(f'{file}: cannot be read as a picture; mend it or take it out') from cause
+            reason = ' '.join(str(cause).split()) or type(cause).__name__
+            raise UserError(f'{file}: cannot be read as a picture ({reason}); mend it or take it out') from cause
         if self.settings.size and size != self.settings.size:
             if not self.settings.incomplete:
                 raise UserError(

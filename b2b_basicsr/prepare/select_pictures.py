@@ -18,6 +18,7 @@ from b2b_basicsr import __version__
 from b2b_basicsr.data.lmdb_clients import read_lmdb
 from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.picture_content import open_header
 from b2b_basicsr.prepare.blur_histogram import draw_histogram
 from b2b_basicsr.prepare.link_or_copy import link_or_copy
 from b2b_basicsr.prepare.prepared_set import check_target
@@ -180,7 +181,7 @@ def _write_bytes(folder: Path, key: str, content: bytes) -> None:
 
 
 def _extension(key: str, content: bytes) -> str:
-    with Image.open(io.BytesIO(content)) as picture:
+    with open_header(io.BytesIO(content)) as picture:
         kind = 'JPEG' if picture.format in _KINDS_OF_JPEG else picture.format
     # JPEG comes as .jfif first, which no picture set lists
     for end in IMG_EXTENSIONS:

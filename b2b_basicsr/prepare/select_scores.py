@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 from basicsr.metrics import calculate_psnr
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
-from b2b_basicsr.data.random_crop import resized
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.prepare.blur_score import MEASURE, blur_score
 from b2b_basicsr.prepare.whole_or_nothing import MANIFEST
@@ -79,11 +77,7 @@ class ScoredSet:
         Raises:
             UserError: if it cannot be read.
         """
-        picture = source.read(place)
-        size = resized(picture.size, self.resize)
-        if size != picture.size:
-            picture = picture.resize(size, Image.Resampling.BICUBIC)
-        return np.asarray(picture)
+        return np.asarray(source.read_resized(place, self.resize))
 
     def score(self, place: int, twin: int | None) -> PictureScore:
         """Scores one picture.

@@ -99,11 +99,13 @@ def _draw_curves(axes: Axes, panel: Panel) -> None:
     axes.set_facecolor('none')
     if panel.zero_line:
         axes.axhline(0, color=_TEXT, linewidth=0.8, alpha=0.5)
-    for (name, curve), colour in zip(panel.curves.items(), _COLOURS * len(panel.curves), strict=False):
+    for place, (name, curve) in enumerate(panel.curves.items()):
+        colour = _COLOURS[place % len(_COLOURS)]
         x, mean, low, high = _grouped(curve)
         style = _BASELINE_STYLE if name in panel.dashed else '-'
         marker = 'o' if panel.marked and len(x) <= 40 and name not in panel.dashed else ''
-        axes.plot(x, mean, color=colour, linewidth=1.4, linestyle=style, marker=marker, markersize=3.5, label=name)
+        number = str(place)
+        axes.plot(x, mean, color=colour, linewidth=1.4, linestyle=style, marker=marker, markersize=3.5, label=number)
         if len(curve) > len(x):
             axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
     values = [value for curve in panel.curves.values() for _, value in curve if math.isfinite(value)]
@@ -119,7 +121,11 @@ def _draw_curves(axes: Axes, panel: Panel) -> None:
     for spine in axes.spines.values():
         spine.set(color=_TEXT, alpha=0.5)
     if len(panel.curves) > 1:
-        axes.legend(frameon=False, fontsize=8, labelcolor=_TEXT)
+        legend = axes.legend(frameon=False, fontsize=8, labelcolor=_TEXT)
+        # Only now: of names, matplotlib would take `$` for the begin of a formula, and leave out those with `_` before.
+        for text, name in zip(legend.get_texts(), panel.curves, strict=True):
+            text.set_parse_math(False)
+            text.set_text(name)
 
 
 def _ticks(panel: Panel) -> Locator:

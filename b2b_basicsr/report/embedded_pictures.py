@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.picture_content import decoded
 from b2b_basicsr.records.picture_scores import FILE_COLUMNS, ScoredPicture
 from b2b_basicsr.records.score_names import GAIN
+from b2b_basicsr.regular_file import require_regular_file
 
 LABELS = {
     'lq': 'blurry',
@@ -149,13 +152,13 @@ def _in_order(picture: ScoredPicture) -> list[tuple[str, Path]]:
 
 
 def read_levels(path: Path) -> Levels | None:
-    """A picture as BGR levels, uint8 [h, w, 3], read as BasicSR does; ``None`` if it is not there, or no picture."""
+    """A picture as BGR levels, uint8 [h, w, 3], read as in training; ``None`` if it cannot be."""
     try:
-        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-        picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    except (OSError, cv2.error):
+        require_regular_file(path)
+        rgb = np.asarray(decoded(path.read_bytes()))
+    except (OSError, UserError):
         return None
-    return None if picture is None else np.asarray(picture, dtype=np.uint8)
+    return np.ascontiguousarray(rgb[..., ::-1])
 
 
 def _centre(picture: Levels, height: int, width: int) -> Levels:

@@ -15,7 +15,10 @@ _NAME = 'picture'
 def is_score_file(path: Path) -> bool:
     """Whether a CSV file is one of ours, by its header."""
     with path.open(encoding='utf-8', errors='replace', newline='') as file:
-        header = next(csv.reader([file.readline()]), [])
+        try:
+            header = next(csv.reader(file), [])
+        except csv.Error:
+            return False
     return header[:1] == [_NAME] and FILE_COLUMNS[0] in header
 
 

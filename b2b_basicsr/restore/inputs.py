@@ -14,7 +14,9 @@ from pathlib import Path
 from b2b_basicsr.data.natural_order import natural_order
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.prepare.file_kinds import VIDEO_EXTENSIONS, is_video
+from b2b_basicsr.regular_file import require_regular_file
 
+_NO_FILES = 'broken links, pipes and devices'
 PICTURE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.tif', '.tiff', '.webp')
 
 
@@ -57,7 +59,8 @@ class FoundJobs:
 
     Args:
         jobs: in natural order of their results.
-        others: how many files in the folders are neither picture nor video that can be restored, by extension.
+        others: how many files in the folders are neither picture nor video that can be restored, by extension; what is
+            named like one, but is no file, under ``broken links, pipes and devices``.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -85,7 +88,7 @@ def find_jobs(inputs: Sequence[str], out: Path, translated: bool = False, compar
     others: set[Path] = set()
     for given in inputs:
         below.update(_files_of(given, out, others))
-    found.others = Counter(file.suffix.lower() or file.name for file in others)
+    found.others = Counter(_NO_FILES if _can_be_restored(file) else file.suffix.lower() or file.name for file in others)
     sources = sorted(below, key=lambda pair: (natural_order(pair[1].as_posix()), pair[1].as_posix(), str(pair[0])))
     found.jobs = [Job(source, out / name) for source, name in sources]
     if not found.jobs:
@@ -119,8 +122,20 @@ def _files_of(given: str, out: Path, others: set[Path]) -> Iterator[tuple[Path, 
         yield path, Path(path.name)
     elif glob.has_magic(given):
         yield from _matches(path, given, out, others)
+    elif os.path.lexists(path):
+        raise UserError(f'{given}: is {_what_else(path)}; leave it out')
     else:
         raise UserError(f'{given}: no such file or folder (looked in {Path.cwd()})')
+
+
+def _what_else(path: Path) -> str:
+    try:
+        require_regular_file(path)
+    except UserError as cause:
+        return str(cause)
+    except OSError:
+        pass
+    return 'a link to nothing'
 
 
 def _matches(pattern: Path, given: str, out: Path, others: set[Path]) -> Iterator[tuple[Path, Path]]:
@@ -162,6 +177,8 @@ def _walk(folder: Path, out: Path, others: set[Path], above: tuple[tuple[int, in
     for entry in entries:
         if entry.is_dir():
             yield from _walk(entry, out, others, (*above, here))
+        elif not entry.is_file() and _can_be_restored(entry):
+            others.add(entry)
 
 
 def _wanted(files: Sequence[Path], others: set[Path]) -> Iterator[Path]:

@@ -66,4 +66,5 @@ def _segments(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
         if start[1] == 0xFF:  # filling
             file.seek(place + 1)
             continue
-        yield start[1], file.read(int.from_bytes(start[2:], 'big') - 2)
+        length = int.from_bytes(start[2:], 'big')  # which counts itself, but for what is broken
+        yield start[1], file.read(max(length - 2, 0))

@@ -17,6 +17,8 @@ import pyvips
 from numpy.typing import NDArray
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.picture_content import refuse_bomb
+from b2b_basicsr.regular_file import require_regular_file
 from b2b_basicsr.restore import jpeg_segments, png_chunks, webp_chunks
 from b2b_basicsr.restore.tiff_file import write_tiff
 from b2b_basicsr.whole_file import whole_file
@@ -82,9 +84,10 @@ def read_picture(path: Path) -> PictureFile:
     Palettes become RGB, and fewer than 8 bits become 8.
 
     Raises:
-        UserError: if it is none of these, truncated, broken, or holds several pictures.
+        UserError: if it is none of these, truncated, broken, too large, or holds several pictures.
         OSError: if the file cannot be read.
     """
+    require_regular_file(path)
     kind = _format_of(path)
     try:
         samples, orientation = _by_libvips(lambda: _samples_of(path, kind))
@@ -98,6 +101,7 @@ def read_picture(path: Path) -> PictureFile:
 def _samples_of(path: Path, kind: str) -> tuple[Samples, int]:
     """As they are shown, and the EXIF orientation that they had."""
     loaded = _load(path, kind)
+    refuse_bomb((loaded.width, loaded.height))
     pages = loaded.get('n-pages') if loaded.get_typeof('n-pages') else 1
     if kind == 'png':
         pages = _frames_of_png(path)  # libvips knows the first alone

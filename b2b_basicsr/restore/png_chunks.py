@@ -16,6 +16,7 @@ _COLOURS = (b'cICP', b'iCCP', b'sRGB', b'gAMA', b'cHRM', b'mDCV', b'mDCv', b'cLL
 _TEXTS = (b'tEXt', b'zTXt', b'iTXt')
 _CARRIED = (*_COLOURS, b'pHYs', b'eXIf', b'tIME', *_TEXTS)
 _XMP = b'XML:com.adobe.xmp\0'
+_LONGEST_XMP = 1 << 24
 _PLAIN = b'\0\0\0\0'
 """Not compressed, no language, no translated keyword."""
 
@@ -52,9 +53,17 @@ def _xmp_in(name: bytes, text: bytes) -> bytes:
     if name == b'tEXt':
         return text
     if name == b'zTXt':
-        return zlib.decompress(text[1:])
+        return _unpacked(text[1:])
     content = text[2:].split(b'\0', 2)[2]
-    return zlib.decompress(content) if text[0] else content
+    return _unpacked(content) if text[0] else content
+
+
+def _unpacked(packed: bytes) -> bytes:
+    unpacking = zlib.decompressobj()
+    text = unpacking.decompress(packed, _LONGEST_XMP)
+    if not unpacking.eof:
+        raise zlib.error('cut off, or far longer than XMP is')
+    return text
 
 
 def _chunk(name: bytes, payload: bytes) -> bytes:

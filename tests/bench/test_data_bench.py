@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -51,10 +51,10 @@ def test_all_forms_decode_the_same_pictures(
     opened: list[str] = []
     pillows, sources = Image.open, PictureSource.open
 
-    def open_file(file: Path | IO[bytes]) -> Image.Image:
+    def open_file(file: Path | IO[bytes], **arguments: Any) -> Image.Image:
         if isinstance(file, Path):  # else the data set, which decodes what it has read
             opened.append(file.stem)
-        return pillows(file)
+        return pillows(file, **arguments)
 
     def open_of_set(source: PictureSource, index: int) -> Croppable:
         opened.append(Path(source.names[index]).stem)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from b2b_basicsr import __version__
 from b2b_basicsr.commands.cli import b2b, main
-from b2b_basicsr.shipped_options import shipped_option_files
+from b2b_basicsr.shipped_options import shipped_option_files, shipped_schema
 
 
 def test_help_lists_the_commands_and_version_is_told() -> None:
@@ -50,7 +50,8 @@ def test_options_are_laid_out_and_not_overwritten(
     runner = CliRunner()
     assert runner.invoke(b2b, ['options', '--copy', str(target)]).exit_code == 0
     laid_out = {path.name: path.read_bytes() for path in target.iterdir()}
-    assert laid_out == {file.name: file.read_bytes() for file in shipped_option_files()}
+    shipped = [*shipped_option_files(), shipped_schema()]
+    assert laid_out == {file.name: file.read_bytes() for file in shipped}
     (target / 'b2b_rb2v.yml').write_text('name: mine')
     assert runner.invoke(b2b, ['options', '--copy', str(target)]).exit_code == 1
     assert (target / 'b2b_rb2v.yml').read_text() == 'name: mine'

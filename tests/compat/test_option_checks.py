@@ -23,6 +23,7 @@ Complain = Callable[..., str]
 def no_checks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     checks: list[Any] = []
     monkeypatch.setattr(option_checks, 'OPTION_CHECKS', checks)
+    monkeypatch.setattr(option_checks, 'SECTION_CHECKS', [])
     return checks
 
 
@@ -91,9 +92,12 @@ def test_a_check_sees_parsed_options_of_ours_alone(
 def test_a_complaint_of_a_check_is_one_line(complaint: Complain, ours: dict[str, Any]) -> None:
     @register_option_check
     def check(opt: dict[str, Any], args: argparse.Namespace) -> None:
-        raise UserError('datasets: train: dataroot_blur: no such folder')
+        raise UserError('datasets:train:gt_size: is odd')
 
-    assert complaint(ours) == 'datasets: train: dataroot_blur: no such folder'
+    line = complaint(ours)
+    number, _, said = line.removeprefix('file.yml:').partition(': ')
+    assert said == 'datasets:train:gt_size: is odd'
+    assert yaml.safe_dump(ours).splitlines()[int(number) - 1].strip() == 'gt_size: 16'
 
 
 def test_a_fault_of_a_check_is_a_traceback(parse: Parse, ours: dict[str, Any]) -> None:
@@ -134,10 +138,16 @@ def test_files_that_are_none(
 def test_sections_that_every_training_has(complaint: Complain, ours: dict[str, Any], key: str, value: Any) -> None:
     if value == 'missing':
         del ours[key]
-        ours['datasets' if key != 'datasets' else 'logger'] = {'train': {'type': 'UnpairedBlurDataset'}}
     else:
         ours[key] = value
-    assert complaint(ours) == f'file.yml: {key}: must be there, a section of KEY: VALUE lines'
+    place = 'file.yml' if value == 'missing' else f'file.yml:{sorted_line(ours, key)}'
+    assert complaint(ours) == f'{place}: {key}: must be there, a section of KEY: VALUE lines'
+
+
+def sorted_line(options: dict[str, Any], key: str) -> int:
+    """The line of a key at the top level, as ``yaml.safe_dump`` writes it."""
+    lines = yaml.safe_dump(options).splitlines()
+    return next(number for number, line in enumerate(lines, start=1) if line.startswith(f'{key}:'))
 
 
 def test_a_test_needs_no_training_sections(parse: Parse, ours: dict[str, Any]) -> None:
@@ -146,10 +156,11 @@ def test_a_test_needs_no_training_sections(parse: Parse, ours: dict[str, Any]) -
 
 
 def test_other_keys_that_basicsr_takes_for_granted(complaint: Complain, ours: dict[str, Any]) -> None:
-    assert complaint({**ours, 'name': 7}).startswith('file.yml: name: must be there, a text')
+    nameless = {**ours, 'name': 7}
+    assert complaint(nameless).startswith(f'file.yml:{sorted_line(nameless, "name")}: name: must be there, a text')
     assert complaint({key: ours[key] for key in ours if key != 'name'}).startswith('file.yml: name: must be there')
     assert complaint({key: ours[key] for key in ours if key != 'num_gpu'}).startswith('file.yml: num_gpu: ')
-    assert complaint({**ours, 'datasets': {'train': None}}).startswith('file.yml: datasets: train: must be a section')
+    assert complaint({**ours, 'datasets': {'train': None}}).startswith('file.yml:2: datasets:train: must be a section')
 
 
 @pytest.mark.parametrize(
@@ -172,7 +183,7 @@ def test_force_yml(complaint: Complain, ours: dict[str, Any], entry: str, why: s
 
 def test_force_yml_is_applied_before_the_checks(parse: Parse, complaint: Complain, ours: dict[str, Any]) -> None:
     assert parse(ours, '--force_yml', 'train:total_iter=3', 'name=other')[0]['train']['total_iter'] == 3
-    assert complaint(ours, '--force_yml', 'name=2024').startswith('file.yml: name: must be there, a text')
+    assert complaint(ours, '--force_yml', 'name=2024').startswith('--force_yml name=2024: name: must be there, a')
 
 
 def test_files_of_others_end_as_before(parse: Parse, options: dict[str, Any]) -> None:
@@ -192,3 +203,22 @@ def test_a_wrong_command_line_is_left_to_basicsr(
     with pytest.raises(SystemExit):
         parse_options('root')
     assert 'the following arguments are required: -opt' in capsys.readouterr().err
+
+
+def test_sections_of_one_alias_become_two(parse: Parse, ours: dict[str, Any]) -> None:
+    """BasicSR takes ``type`` out of ``optim_g``, and would miss it in ``optim_d``."""
+    ours['train']['optim_d'] = ours['train']['optim_g']
+    assert '&id' in yaml.safe_dump(ours)
+    opt, _ = parse(ours)
+    assert opt['train']['optim_g'] == opt['train']['optim_d']
+    assert opt['train']['optim_g'] is not opt['train']['optim_d']
+
+
+def test_code_in_somebody_elses_file_is_basicsrs_affair(parse: Parse, options: dict[str, Any]) -> None:
+    text = yaml.safe_dump(options) + 'odd: !!python/tuple [1, 2]\n'
+    opt, _ = parse(text)
+    assert opt['odd'] == (1, 2)
+
+
+def test_code_in_a_file_of_ours_is_refused(complaint: Complain, ours: dict[str, Any]) -> None:
+    assert 'could run code' in complaint(yaml.safe_dump(ours) + 'odd: !!python/name:os.system\n')

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from basicsr.models.lr_scheduler import CosineAnnealingRestartLR, MultiStepRestartLR
 
 from b2b_basicsr.compat import resume_state
-from b2b_basicsr.compat.resume_state import latest_state, read_state
+from b2b_basicsr.compat.resume_state import newest_whole_state, read_state
 from b2b_basicsr.errors import UserError
 
 Scheduler = Callable[[torch.optim.Optimizer], Any]
@@ -101,15 +102,6 @@ def test_a_missing_state_names_the_key(tmp_path: Path) -> None:
         read_state(str(tmp_path / 'gone.state'))
 
 
-def test_the_latest_state_is_the_one_of_the_highest_iteration(tmp_path: Path) -> None:
-    assert latest_state(str(tmp_path / 'no folder')) is None
-    assert latest_state(str(tmp_path)) is None
-    for name in ('5.state', '1000.state', '200.state', 'best.state', '3000.pth', '.state'):
-        (tmp_path / name).touch()
-    (tmp_path / '9000.state').mkdir()
-    assert latest_state(str(tmp_path)) == str(tmp_path / '1000.state')
-
-
 @pytest.fixture
 def load_resume_state() -> Callable[..., Any]:
     """The mended function, made from BasicSR's own."""
@@ -131,15 +123,158 @@ def test_nothing_to_resume(load_resume_state: Callable[..., Any], tmp_path: Path
     assert load_resume_state({**options(tmp_path), 'auto_resume': True}) is None
 
 
-def test_auto_resume_takes_the_latest_state(load_resume_state: Callable[..., Any], tmp_path: Path) -> None:
+def save(folder: Path, iteration: int, networks: tuple[str, ...] = ('g',)) -> Path:
+    """A whole state and its networks."""
+    state: dict[str, Any] = {'epoch': 1, 'iter': iteration, 'optimizers': [], 'schedulers': []}
+    path = folder / f'{iteration}.state'
+    torch.save(state, path)
+    (folder / 'models').mkdir(exist_ok=True)
+    for network in networks:
+        weights = {'weight': torch.arange(1000.0)}
+        torch.save({'params': weights}, folder / 'models' / f'net_{network}_{iteration}.pth')
+    return path
+
+
+def test_auto_resume_takes_the_latest_state(
+    load_resume_state: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for iteration in (8, 16):
-        state: dict[str, Any] = {'epoch': 1, 'iter': iteration, 'optimizers': [], 'schedulers': []}
-        torch.save(state, tmp_path / f'{iteration}.state')
+        save(tmp_path, iteration)
+    for name in ('latest.state', 'backup.state', '5e3.state', '0032.state', '64.pth'):
+        (tmp_path / name).write_bytes(b'')
+    (tmp_path / '9000.state').mkdir()
     opt = {**options(tmp_path, param_key_g='params_ema'), 'auto_resume': True}
     assert load_resume_state(opt)['iter'] == 16
     assert opt['path']['resume_state'] == str(tmp_path / '16.state')
     assert opt['path']['pretrain_network_g'] == str(tmp_path / 'models' / 'net_g_16.pth')
     assert opt['path']['param_key_g'] == 'params'
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if 'not named by an iteration' in line]
+    assert '0032.state, 5e3.state, backup.state, latest.state' in line
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path: Path) -> None:
+    """One bit of the largest part."""
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
+    content = bytearray(path.read_bytes())
+    content[largest.header_offset + len(content) // 2 - largest.header_offset // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+def poison(path: Path) -> None:
+    torch.save({'params': {'weight': TouchesAFile(path.with_name('touched'))}}, path)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b'')
+
+
+def other_iteration(path: Path) -> None:
+    torch.save({'epoch': 1, 'iter': 3, 'optimizers': [], 'schedulers': []}, path)
+
+
+def other_keys(path: Path) -> None:
+    torch.save({'epoch': 1, 'iter': 16}, path)
+
+
+@pytest.mark.parametrize(
+    ('broken', 'how', 'said'),
+    [
+        *(('16.state', how, 'is not a training state') for how in (cut, empty, other_keys)),
+        ('16.state', other_iteration, 'is the state of iteration 3 under another name'),
+        ('16.state', poison, 'holds an object of'),
+        *(('models/net_d_16.pth', how, 'has a network_d that is none, or damaged') for how in (cut, empty, flip)),
+        ('models/net_g_16.pth', lose, 'has no network_g beside it'),
+        ('models/net_g_16.pth', poison, 'has a network_g that is none, or damaged'),
+    ],
+)
+def test_what_is_not_whole_is_named_and_passed_over(
+    load_resume_state: Callable[..., Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    broken: str,
+    how: Callable[[Path], None],
+    said: str,
+) -> None:
+    for iteration in (8, 16):
+        save(tmp_path, iteration, ('g', 'd'))
+    how(tmp_path / broken)
+    opt = {**options(tmp_path), 'network_d': {}, 'auto_resume': True, 'model_type': 'Blur2BlurModel'}
+    opt['network_deblur'] = {}  # frozen: never saved
+    assert load_resume_state(opt)['iter'] == 8
+    assert opt['path']['resume_state'] == str(tmp_path / '8.state')
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if 'passed over' in line]
+    assert line.startswith(f'{tmp_path / "16.state"}: passed over, since it {said}')
+    assert not list(tmp_path.rglob('touched'))
+
+
+def test_networks_taken_from_elsewhere_need_not_be_there(load_resume_state: Callable[..., Any], tmp_path: Path) -> None:
+    save(tmp_path, 8)
+    opt = {**options(tmp_path), 'network_d': {}, 'auto_resume': True, 'model_type': 'Blur2BlurModel'}
+    opt['path'] |= {'ignore_resume_networks': 'network_d', 'pretrain_network_d': 'elsewhere.pth'}
+    assert load_resume_state(opt)['iter'] == 8
+
+
+def test_without_any_whole_state_nothing_begins_anew(
+    load_resume_state: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for iteration in (8, 16):
+        empty(save(tmp_path, iteration))
+    with pytest.raises(SystemExit) as end:
+        load_resume_state({**options(tmp_path), 'auto_resume': True})
+    assert end.value.code == 2
+    said = capsys.readouterr()
+    assert said.out.count('passed over') == 2
+    assert said.err.startswith(f'error: {tmp_path}: holds 2 states, and none from which')
+    assert len(said.err.splitlines()) == 1
+
+
+def test_leftovers_of_a_killed_training_go(load_resume_state: Callable[..., Any], tmp_path: Path) -> None:
+    save(tmp_path, 8)
+    left = [tmp_path / '.b2b_unfinished-0.state', tmp_path / 'models' / '.b2b_unfinished-1.pth']
+    for path in left:
+        path.write_bytes(b'half')
+    load_resume_state({**options(tmp_path), 'auto_resume': True})
+    assert not any(path.exists() for path in left)
+
+
+def test_a_state_that_is_named_is_not_passed_over(
+    load_resume_state: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path, 8)
+    cut(save(tmp_path, 16))
+    with pytest.raises(SystemExit) as end:
+        load_resume_state(options(tmp_path, resume_state=str(tmp_path / '16.state')))
+    assert end.value.code == 2
+    assert 'not a training state of BasicSR, or a damaged one' in capsys.readouterr().err
+
+
+def test_the_newest_whole_state_says_nothing_unless_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path, 8)
+    cut(save(tmp_path, 16))
+    found = newest_whole_state(options(tmp_path))
+    assert found is not None
+    assert found[0] == tmp_path / '8.state'
+    assert not any(capsys.readouterr())
+
+
+def test_a_packed_state_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few kilobytes that would fill the memory."""
+    path = save(tmp_path, 8)
+    with zipfile.ZipFile(path, 'a', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('8/data/0', bytes(10**7))
+    assert path.stat().st_size < 10**5
+    monkeypatch.setattr(torch, 'load', lambda *args, **kwargs: pytest.fail('it was unpacked'))
+    with pytest.raises(UserError, match='not a training state of BasicSR'):
+        read_state(str(path))
 
 
 def test_a_state_that_cannot_be_loaded_ends_the_program(

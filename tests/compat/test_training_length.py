@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -45,6 +46,17 @@ class Numbers(Dataset[int]):
         return index
 
 
+class Dictionaries(Dataset[dict[str, Any]]):
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {'index': index, 'draw': random.random()}
+
+
 class SeededSampler(EnlargedSampler):
     """A sampler that gives more than positions."""
 
@@ -77,7 +89,7 @@ def options(batch_size: int, total_iter: int, **dataset: Any) -> dict[str, Any]:
     }
 
 
-def create(opt: dict[str, Any], dataset: Numbers) -> tuple[Any, Any, list[Any], int, int]:
+def create(opt: dict[str, Any], dataset: Numbers | Dictionaries) -> tuple[Any, Any, list[Any], int, int]:
     """Run the mended function over what BasicSR's own does with a data set."""
 
     def basicsr_own(opt: dict[str, Any], logger: logging.Logger) -> tuple[Any, Any, list[Any], int, int]:
@@ -159,6 +171,40 @@ def test_several_processes_reach_the_total_together(size: int, batch_size: int, 
             lengths.add((len(loader), last_epoch))
         assert len(lengths) == 1, 'a process that ends early would leave the others waiting'
         assert iterations_of_basicsr(epoch, last_epoch, len(loader), iteration, total_iter) == 23
+
+
+@pytest.mark.parametrize('processes', [1, 2])
+@pytest.mark.parametrize(('batch_size', 'size'), [(1, 7), (2, 7), (3, 8), (4, 3)])
+def test_resumed_anywhere_it_goes_on_behind_what_was_seen(batch_size: int, size: int, processes: int) -> None:
+    """As BasicSR's loop does it: the batches of a training resumed at each iteration are those of one left alone."""
+
+    def batches(total_iter: int, rank: int, state: dict[str, Any] | None) -> list[tuple[int, list[Any]]]:
+        training_length._noting_the_start(lambda opt: state)({})
+        opt = options(batch_size, total_iter) | {'world_size': processes, 'rank': rank, 'dist': processes > 1}
+        opt['model_type'] = 'DeblurModel'
+        loader, sampler, _, last_epoch, _ = create(opt, Dictionaries(size))
+        found: list[tuple[int, list[Any]]] = []
+        for epoch in range(state['epoch'] if state else 0, last_epoch + 1):
+            sampler.set_epoch(epoch)
+            for batch in loader:
+                found.append((epoch, [batch['index'].tolist(), batch['draw'].tolist(), batch['position'].tolist()]))
+        return found[: total_iter - (state['iter'] if state else 0)]
+
+    for rank in range(processes):
+        alone = batches(9, rank, None)
+        assert len(alone) == 9
+        for iteration in range(1, 9):
+            epoch, (_, _, positions) = alone[iteration - 1]
+            seen = (positions[-1] // processes + 1) * processes
+            state = {'epoch': epoch, 'iter': iteration, 'place': {'epoch': epoch, 'seen': seen}}
+            assert batches(9, rank, state) == alone[iteration:]
+
+
+def test_a_state_that_does_not_say_what_was_seen_starts_its_epoch_anew() -> None:
+    training_length._noting_the_start(lambda opt: {'epoch': 3, 'iter': 7})({})
+    _, sampler, *_ = create(options(2, total_iter=20) | {'model_type': 'DeblurModel'}, Dictionaries(6))
+    sampler.set_epoch(3)
+    assert len(list(sampler)) == 6
 
 
 @pytest.mark.parametrize(('size', 'batches'), [(6, 3), (1, 1)])

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageOps
 
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs, picture_size
@@ -160,12 +161,24 @@ def test_png_too_large_for_pillow_is_refused(make_pictures: MakePictures, monkey
     assert source.size(0) == size
 
 
-def test_deep_grey_is_refused_not_clipped(tmp_path: Path) -> None:
-    Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(tmp_path / 'deep.png')
-    with pytest.raises(UserError, match='deeper than 8 bits'):
+def test_grey_of_16_bits_is_not_clipped_but_loses_the_lower_8(tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 65536, (8, 9), dtype=np.uint16)
+    Image.fromarray(levels).save(tmp_path / 'deep.png')
+    Image.fromarray(levels).save(tmp_path / 'deep.tif')
+    source = PictureSource('key', str(tmp_path), DISK)
+    for place in range(2):
+        for picture in (source.read(place), source.open(place).crop((0, 0, 9, 8))):
+            assert np.array_equal(np.asarray(picture), np.repeat((levels >> 8)[..., None], 3, axis=2))
+
+
+def test_grey_whose_range_cannot_be_told_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 40000, np.int32)).save(tmp_path / 'deep.tif')
+    with pytest.raises(UserError, match='range cannot be told'):
         PictureSource('key', str(tmp_path), DISK).read(0)
-    with pytest.raises(UserError, match='deeper than 8 bits'):
-        PictureSource('key', str(tmp_path), DISK).open(0)
+    # White is 0 there, which Pillow passes over.
+    tifffile.imwrite(tmp_path / 'deep.tif', np.full((8, 8), 40000, np.uint16), photometric='miniswhite')
+    with pytest.raises(UserError, match='range cannot be told'):
+        PictureSource('key', str(tmp_path), DISK).read(0)
 
 
 def test_missing_empty_and_wrong_backend(make_pictures: MakePictures, tmp_path: Path) -> None:
@@ -196,3 +209,35 @@ def test_pairs_that_do_not_match_are_named(make_pictures: MakePictures) -> None:
     twins = PictureSource('twins', str(make_pictures('twins', ['0.png', '0.jpg'])), DISK)
     with pytest.raises(UserError, match='differ in their extension alone'):
         matched_pairs(twins, first)
+
+
+def test_a_database_that_is_cut_off_does_not_end_the_process(make_pictures: MakePictures, tmp_path: Path) -> None:
+    root = make_pictures('set', [f'{place}.png' for place in range(9)], size=(200, 200))
+    packed = _lmdb(tmp_path, {str(place): root / f'{place}.png' for place in range(9)})
+    data = packed / 'data.mdb'
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    source = PictureSource('key', str(packed), {'type': 'lmdb'})
+    for _ in range(2):
+        with pytest.raises(UserError, match=r'set\.lmdb is cut off'):
+            source.read(8)
+    (packed / 'meta_info.txt').write_bytes(b'\xff\xfe\0')
+    with pytest.raises(UserError, match=r'key: .*meta_info\.txt cannot be read'):
+        PictureSource('key', str(packed), {'type': 'lmdb'})
+
+
+def test_links_that_lead_round_in_circles_are_followed_once(make_pictures: MakePictures, tmp_path: Path) -> None:
+    root = make_pictures('set', ['a/0.png'])
+    make_pictures('elsewhere', ['1.png'])
+    (root / 'a' / 'back').symlink_to('..')
+    (root / 'there').symlink_to(tmp_path / 'elsewhere')
+    (tmp_path / 'elsewhere' / 'home').symlink_to(root)
+    assert PictureSource('key', str(root), DISK).names == ['a/0.png', 'there/1.png']
+
+
+def test_resizing_a_narrow_picture_does_not_fill_the_memory(tmp_path: Path) -> None:
+    Image.new('RGB', (30000, 20)).save(tmp_path / 'long.png')
+    source = PictureSource('key', str(tmp_path), DISK)
+    assert source.read_resized(0, None).size == (30000, 20)
+    assert source.read_resized(0, 10).size == (15000, 10)
+    with pytest.raises(UserError, match=r'long\.png measures 30000x20, resized 768000x512 pixels, more than'):
+        source.read_resized(0, 512)

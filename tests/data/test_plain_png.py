@@ -129,3 +129,8 @@ def test_no_file_stays_in_libvips_memory() -> None:
     for _ in range(3):
         PlainPng(bytes(bytearray(_png())), (120, 90), _not_called).crop((0, 0, 9, 9))
     assert pyvips.cache_get_size() == 0
+
+
+def test_a_header_of_claimed_gigabytes_is_no_plain_png() -> None:
+    content = _png()
+    assert plain_png_size(io.BytesIO(content[:8] + b'\xff\xff\xff\xff' + content[12:])) is None

@@ -70,12 +70,14 @@ def test_sample_for_the_device_holds_what_blur_batch_takes(options: dict[str, An
     margin = shake.margin
     assert margin > 10
     sample = dataset[1]
-    assert set(sample) == {'lq', 'lq_path', 'sharp', 'sharp_path', 'known_base', 'known_seed', 'known_centre'}
+    pictures = {'lq', 'lq_path', 'sharp', 'sharp_path', 'known_base', 'known_seed', 'known_centre'}
+    assert set(sample) == pictures | {'epoch', 'position', 'replaced'}
     assert sample['known_base'].shape == (3, CROP + 2 * margin, CROP + 2 * margin)
     assert torch.equal(sample['known_base'][:, margin:-margin, margin:-margin], sample['sharp'])
     assert (sample['known_seed'].dtype, sample['known_seed'].shape) == (torch.int64, ())
     assert (sample['known_centre'].dtype, sample['known_centre'].shape) == (torch.float32, (2,))
-    assert all(torch.equal(dataset[1][key], sample[key]) for key in sample if not key.endswith('_path'))
+    tensors = {key: part for key, part in sample.items() if isinstance(part, torch.Tensor)}
+    assert all(torch.equal(dataset[1][key], part) for key, part in tensors.items())
     seeds = {int(dataset[SampleKey(0, 0, 0, position)]['known_seed']) for position in range(8)}
     assert len(seeds) == 8
     batches = list(DataLoader(dataset, batch_size=2, sampler=PositionedSampler(dataset, 1, 0, seed=0), num_workers=1))

@@ -15,6 +15,7 @@ from b2b_basicsr.data import PositionedSampler, SampleKey, UnpairedBlurDataset
 from b2b_basicsr.errors import UserError
 
 MakePictures = Callable[..., Path]
+NOTES = ('epoch', 'position', 'replaced')
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_sample_with_synthetic_known_blur(options: dict[str, Any]) -> None:
     dataset = build_dataset(options)
     assert len(dataset) == 5
     sample = dataset[3]
-    assert set(sample) == {'lq', 'lq_path', 'sharp', 'sharp_path', 'known', 'known_path'}
+    assert set(sample) == {'lq', 'lq_path', 'sharp', 'sharp_path', 'known', 'known_path', *NOTES}
     for name in ('lq', 'sharp', 'known'):
         assert sample[name].shape == (3, 32, 32)
         assert sample[name].dtype == torch.float32
@@ -66,7 +67,7 @@ def test_ready_made_known(options: dict[str, Any], make_pictures: MakePictures) 
     del options['synth_known_opt'], options['dataroot_sharp']
     options['dataroot_known'] = str(make_pictures('known', ['0.png', '1.png']))
     sample = UnpairedBlurDataset(options)[0]
-    assert set(sample) == {'lq', 'lq_path', 'known', 'known_path'}
+    assert set(sample) == {'lq', 'lq_path', 'known', 'known_path', *NOTES}
 
 
 def test_known_pairs_share_place_turn_and_colours(options: dict[str, Any], make_pictures: MakePictures) -> None:
@@ -79,7 +80,8 @@ def test_known_pairs_share_place_turn_and_colours(options: dict[str, Any], make_
     options['use_rot'] = True
     dataset = UnpairedBlurDataset(options)
     samples = [dataset[SampleKey(0, 0, 0, position)] for position in range(6)]
-    assert set(samples[0]) == {f'{n}{p}' for n in ('lq', 'sharp', 'known_blur', 'known_sharp') for p in ('', '_path')}
+    pictures = {f'{n}{p}' for n in ('lq', 'sharp', 'known_blur', 'known_sharp') for p in ('', '_path')}
+    assert set(samples[0]) == pictures | {*NOTES}
     assert all(torch.equal(sample['known_blur'], sample['known_sharp']) for sample in samples)
     assert len({sample['known_blur'].numpy().tobytes() for sample in samples}) == 6
 
@@ -222,14 +224,14 @@ def test_augmentation_can_be_turned_off_from_the_command_line(options: dict[str,
         ({'synth_known_opt': None}, 'exactly one source of the known blur K .* found none'),
         ({'dataroot_known': 'x'}, 'exactly one source .* found 2: dataroot_known and synth_known_opt'),
         ({'frame_mean_opt': {}}, 'exactly one source .* found 2: synth_known_opt and frame_mean_opt'),
-        ({'synth_known_opt': None, 'dataroot_sharp': None, 'frame_mean_opt': {}}, 'dataroot_sharp is missing'),
+        ({'synth_known_opt': None, 'dataroot_sharp': None, 'frame_mean_opt': {}}, 'dataroot_sharp: missing; K'),
         ({'synth_known_opt': None, 'dataroot_known_blur': 'x'}, 'go together'),
-        ({'dataroot_sharp': None}, 'dataroot_sharp is missing'),
+        ({'dataroot_sharp': None}, 'datasets:train:dataroot_sharp: missing; K is made from S'),
         ({'gt_size': 30}, 'gt_size: 30: must be a multiple of 4'),
-        ({'resize': 16}, r'resize \(16\) is smaller than the crop'),
+        ({'resize': 16}, 'datasets:train:resize: 16 is smaller than the crop'),
         ({'use_hflp': True}, r'use_hflp: unknown key; did you mean use_hflip\?'),
         ({'ratio': 1.0}, 'ratio: 1.0: .*less than 1'),
-        ({'use_rot': 1}, 'use_rot: 1: .*boolean'),
+        ({'use_rot': 1}, 'use_rot: 1: must be true or false'),
     ],
 )
 def test_wrong_options_name_key_and_mend(options: dict[str, Any], change: dict[str, Any], message: str) -> None:

@@ -8,7 +8,6 @@ import lpips
 import pytest
 import torch
 from basicsr.losses import build_loss
-from torchvision.models import AlexNet_Weights, VGG16_Weights
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses import LPIPSLoss
@@ -77,43 +76,12 @@ def test_pictures_that_are_too_small(torch_home: Path) -> None:
         loss(small, small)
 
 
-def test_missing_weights_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-
-    def offline(*args: Any, **kwargs: Any) -> None:
-        raise OSError('no\nnetwork')
-
-    monkeypatch.setattr(VGG16_Weights, 'get_state_dict', offline)
-    with pytest.raises(UserError) as caught:
-        LPIPSLoss()
-    said = str(caught.value)
-    file = tmp_path / 'hub' / 'checkpoints' / VGG16
-    for part in ('vgg16', 'OSError: no network', f'https://download.pytorch.org/models/{VGG16}', f'looks: {file}'):
-        assert part in said
-    assert '\n' not in said
-
-
-def test_download_goes_through_torchvision(torch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = torch.load(torch_home / 'hub' / 'checkpoints' / ALEXNET, weights_only=True)
-    asked: list[dict[str, Any]] = []
-
-    def download(self: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
-        asked.append(kwargs)
-        return dict(state)
-
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    monkeypatch.setattr(AlexNet_Weights, 'get_state_dict', download)
-    network = lpips_network('alex')
-    assert asked == [{'progress': True, 'check_hash': True}]
-    assert torch.equal(network.state_dict()['net.slice1.0.bias'], state['features.0.bias'])
-
-
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (b'torn', 'cannot be read as weights; remove it'),
+        (b'torn', 'cannot be read as weights: .*; remove it'),
         ({'features.0.weight': torch.zeros(64, 3, 11, 11)}, r"torchvision's alexnet \(features.0.bias is missing"),
-        ([1], "does not hold torchvision's alexnet"),
+        ([1], 'holds a list, no weights; remove it'),
     ],
 )
 def test_wrong_file_in_torchs_folder(
@@ -133,4 +101,4 @@ def test_wrong_file_in_torchs_folder(
 
 def test_unknown_net() -> None:
     with pytest.raises(UserError, match="net: 'resnet' is unknown to LPIPS; known are alex, vgg, squeeze"):
-        LPIPSLoss(net='resnet')
+        LPIPSLoss(net='resnet')  # type: ignore[arg-type]

@@ -9,7 +9,6 @@ import pytest
 import torch
 from basicsr.metrics import calculate_metric
 from basicsr.utils.registry import METRIC_REGISTRY
-from torchvision.models import SqueezeNet1_1_Weights
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.lpips_network import lpips_network
@@ -17,6 +16,7 @@ from b2b_basicsr.metrics import calculate_lpips, lpips_metric
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.records.score_names import DIRECT, Comparison
 from tests.losses.conftest import filled_torch_home, torch_home  # noqa: F401  fixtures of both folders
+from tests.torch_hub import SQUEEZENET
 
 Levels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -60,9 +60,9 @@ def test_default_net_is_alex_and_is_built_once(
 ) -> None:
     built: list[str] = []
 
-    def counted(net: str) -> torch.nn.Module:
+    def counted(net: str, weights: str | None) -> torch.nn.Module:
         built.append(net)
-        return lpips_network(net)
+        return lpips_network(net, weights)
 
     monkeypatch.setattr('b2b_basicsr.metrics.lpips_metric.lpips_network', counted)
     first, second = pictures()
@@ -93,11 +93,15 @@ def test_pictures_of_other_and_of_too_small_size(torch_home: Path) -> None:  # n
 
 
 def test_missing_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*args: Any, **kwargs: Any) -> None:
-        raise OSError('no network')
-
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    monkeypatch.setattr(SqueezeNet1_1_Weights, 'get_state_dict', offline)
     first, second = pictures()
-    with pytest.raises(UserError, match='weights of squeezenet1_1 are not there'):
+    with pytest.raises(UserError, match=r'LPIPS: weights: squeezenet1_1 is not in .*; write download, or name a file'):
         calculate_lpips(first, second, net='squeeze')
+
+
+def test_weights_from_a_file(torch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    first, second = pictures()
+    expected = calculate_lpips(first, second, net='squeeze')
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    file = torch_home / 'hub' / 'checkpoints' / SQUEEZENET
+    assert calculate_lpips(first, second, net='squeeze', weights=str(file)) == expected

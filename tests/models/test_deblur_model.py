@@ -168,7 +168,7 @@ def test_bf16_and_channels_last(deblur_options: Options) -> None:
 @pytest.mark.parametrize(
     ('train', 'message'),
     [
-        ({'optim_g': {'type': 'SGD', 'lr': 1e-3}}, "optimizer type 'SGD' is unknown; known are Adam, AdamW"),
+        ({'optim_g': {'type': 'SGD', 'lr': 1e-3}}, "train:optim_g:type: 'SGD': must be 'Adam' or 'AdamW'"),
         ({'grad_clip': 1.0}, 'train:grad_clip: unknown key'),
     ],
 )

@@ -245,11 +245,28 @@ def test_a_mistake_in_the_options_is_one_line_of_one_process(found: list[dict[st
         assert other_said == ''
 
 
-def test_a_picture_that_one_cannot_read_ends_all(found: list[dict[str, Any]]) -> None:
+def test_a_picture_that_one_cannot_score_ends_all(found: list[dict[str, Any]]) -> None:
     (first, told), (second, told_elsewhere) = found[0]['told'], found[1]['told']
     assert (first, second) == ('here', 'elsewhere')
-    assert told == 'picture 1 cannot be read'
+    assert told == 'picture 1 cannot be scored'
     assert told_elsewhere == told
+
+
+def test_a_picture_that_one_cannot_read_is_left_out_by_all(found: list[dict[str, Any]]) -> None:
+    assert found[0]['means without one'] == found[1]['means without one'] != found[0]['means of three']
+    assert all(one['best without one'] == one['best'] for one in found)
+
+
+def test_a_step_that_is_not_finite_in_one_is_skipped_by_all(found: list[dict[str, Any]]) -> None:
+    first, second, third = zip(*(one['spoilt']['steps'] for one in found), strict=True)
+    for one, other in (first, second, third):
+        torch.testing.assert_close(one['weights'], other['weights'], rtol=0, atol=0)
+        assert (one['skipped'], one['replaced']) == (other['skipped'], other['replaced'])
+    torch.testing.assert_close(second[0]['weights'], first[0]['weights'], rtol=0, atol=0)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(third[0]['weights'], first[0]['weights'], rtol=0, atol=0)
+    assert [step[0]['skipped'] for step in (first, second, third)] == [None, 1, 1]
+    assert [step[0]['replaced'] for step in (first, second, third)] == [None, 2, 2]
 
 
 def test_each_process_has_random_numbers_of_its_own_and_resumes_them(

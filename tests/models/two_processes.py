@@ -67,6 +67,7 @@ def run(
     found['average'] = build_model(_of(averaged, rank)).net_g_ema.state_dict()
     found |= _validations(_of(validated, rank), rank)
     found |= _resumptions(_of(validated, rank), rank)
+    found['spoilt'] = _spoilt(_of(gradients['blur2blur'], rank), rank)
     torch.save(found, folder / f'{rank}.pt')
     dist.destroy_process_group()
 
@@ -143,13 +144,28 @@ def _validations(opt: Options, rank: int) -> dict[str, Any]:
         if phase.startswith('val'):
             model.validation(build_dataloader(build_dataset(section), section), 1, None, True)
             found[f'means of {section["name"]}'] = dict(model.metric_results)
-    found['best'] = model.best_metric_results
+    found['best'] = deepcopy(model.best_metric_results)
     tested = _validating({**opt, 'is_train': False})
     section = opt['datasets']['val_0']
     tested.validation(build_dataloader(build_dataset(section), section), 'tested', None, False)
     found['tested'] = dict(tested.metric_results)
-    found['told'] = _told(lambda: model.validation(build_dataloader(_Broken(section), section), 1, None, False))
+    with mock.patch.object(model, '_validate', _mistaken(model._validate)):
+        found['told'] = _told(
+            lambda: model.validation(build_dataloader(build_dataset(section), section), 1, None, False)
+        )
+    model.validation(build_dataloader(_Broken(section), section), 2, None, False)
+    found['means without one'] = dict(model.metric_results)
+    found['best without one'] = deepcopy(model.best_metric_results)
     return found
+
+
+def _mistaken(validate: Callable[..., Any]) -> Callable[..., Any]:
+    def validate_or_not(place: int, *others: Any) -> Any:
+        if place == 1:
+            raise UserError('picture 1 cannot be scored')
+        return validate(place, *others)
+
+    return validate_or_not
 
 
 class _Broken(Dataset[Any]):
@@ -183,6 +199,24 @@ def _told(does: Callable[[], None]) -> tuple[str, str]:
     except UserError as error:
         return 'here', str(error)
     return 'nothing', ''
+
+
+def _spoilt(opt: Options, rank: int) -> dict[str, Any]:
+    """A step, one that is not finite in the second process alone, whose pictures were replaced, too, and one more."""
+    model = build_model(deepcopy(opt))
+    steps: list[dict[str, Any]] = []
+    for iteration in (2, 4, 6):
+        batch: dict[str, Any] = _batch(iteration, 32)
+        if iteration == 4 and rank == 1:
+            batch['lq'][0, 0, 0, 0] = float('nan')
+            batch['replaced'] = ['', 'one is gone', 'another is gone', '']
+        model.feed_data(batch)
+        model.optimize_parameters(iteration)
+        nets = (model.net_g, model.net_d, model.net_g_ema)
+        weights = [deepcopy(model.get_bare_model(net).state_dict()) for net in nets]
+        log = model.get_current_log()
+        steps.append({'weights': weights, **{name: log.get(name) for name in ('skipped', 'replaced')}})
+    return {'steps': steps}
 
 
 def _resumptions(opt: Options, rank: int) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def test_a_stopped_run_goes_on_and_ends_alike(root: Path, kind: str) -> None:
         # what a kill can leave behind: half a line, half a file
         with (partial / 'known.jsonl').open('a') as file:
             file.write('{"picture": "v2/')
-        (partial / 'pictures' / '.gone.png.unfinished').write_bytes(b'half')
+        (partial / 'pictures' / '.b2b_unfinished-0.png').write_bytes(b'half')
     source = known_source(opt, CPU)
     counting = _Stopping(source, 99)
     write_known_set(source, out, 0, copies=1)

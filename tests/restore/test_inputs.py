@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -160,3 +161,18 @@ def test_a_process_that_meets_nobody_says_so(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr('b2b_basicsr.restore.sharing._PATIENCE', timedelta(seconds=1))
     with pytest.raises(UserError, match=r'process 2 of 2 met nobody at localhost:1 .*start all processes'):
         Meeting.join(Share(1, 2))
+
+
+def test_pipes_devices_and_broken_links_are_not_opened_but_told(folder: Path) -> None:
+    os.mkfifo(folder / 'pipe.png')
+    (folder / 'link.png').symlink_to('nowhere.png')
+    (folder / 'zero.mp4').symlink_to('/dev/zero')
+    assert results('in') == ALL
+    assert find_jobs(['in'], Path('out')).others == {'.txt': 1, 'broken links, pipes and devices': 3}
+    for given, what in (
+        ('in/pipe.png', 'a named pipe'),
+        ('in/zero.mp4', 'a device'),
+        ('in/link.png', 'a link to nothing'),
+    ):
+        with pytest.raises(UserError, match=f'{given}: is {what}'):
+            find_jobs([given], Path('out'))

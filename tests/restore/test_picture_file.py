@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import struct
 import threading
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.restore import picture_file
 from b2b_basicsr.restore.picture_file import as_8_bits, read_picture, write_picture, write_png
+from tests.picture_kinds import bomb, png, png_chunk
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" dc:title="t"/></x:xmpmeta>'
@@ -274,3 +276,19 @@ def test_what_failed_is_done_again_when_no_other_thread_is_at_work() -> None:
 def test_16_bits_become_the_nearest_8() -> None:
     every = np.arange(65536, dtype=np.uint16)
     np.testing.assert_array_equal(as_8_bits(every), np.rint(every / 257).astype(np.uint8))
+
+
+def test_a_text_that_unpacks_to_a_gigabyte_is_left_packed(tmp_path: Path) -> None:
+    packer = zlib.compressobj(9)
+    packed = b''.join(packer.compress(bytes(1 << 20)) for _ in range(1 << 6)) + packer.flush()
+    source, out = tmp_path / 'in.png', tmp_path / 'out.png'
+    text = png_chunk(b'zTXt', b'XML:com.adobe.xmp\0\0' + packed)
+    source.write_bytes(png(8, 8, zlib.compress(bytes((1 + 3 * 8) * 8)), before=text))
+    passed_through(source, out)
+    assert text in out.read_bytes()
+
+
+def test_a_picture_too_large_is_refused_by_its_header(tmp_path: Path) -> None:
+    (tmp_path / 'in.png').write_bytes(bomb(20000, 10000))
+    with pytest.raises(UserError, match=r'20000x10000 pixels, more than 178956970: .*B2B_MAX_PIXELS=200000000'):
+        read_picture(tmp_path / 'in.png')

@@ -1,0 +1,110 @@
+"""A training that is asked to end ends where it can go on: behind a step, with all of it saved."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from b2b_basicsr.processes import gathered, this_process
+
+_SIGNALS = ('SIGTERM', 'SIGINT', 'SIGHUP')
+"""A scheduler's (SLURM's preemption), Ctrl-C, and a closed terminal's."""
+
+
+class StopRequest:
+    """Takes note of the signals that ask a program to end, so that a training can end at a moment of its own choice.
+
+    Example:
+        >>> import os
+        >>> request = StopRequest()
+        >>> request.listen()
+        >>> os.kill(os.getpid(), signal.SIGTERM)
+        >>> request.agreed().name
+        'SIGTERM'
+        >>> request.forget()
+    """
+
+    def __init__(self) -> None:
+        self._received: signal.Signals | None = None
+        self._before: dict[signal.Signals, object] = {}
+
+    def listen(self) -> None:
+        """From now on the signals are noted. Those that the program handles or ignores itself are left to it."""
+        if self._before or threading.current_thread() is not threading.main_thread():
+            return
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            before = None if number is None else signal.getsignal(number)
+            if before in (signal.SIG_DFL, signal.default_int_handler) and number is not None:
+                self._before[number] = before
+                signal.signal(number, self._note)
+        # Workers that do not hear SIGTERM would have multiprocessing wait for them at the end, for ever.
+        atexit.register(_kill_workers)
+
+    def forget(self) -> None:
+        """Handles signals as before :meth:`listen`, and forgets what has come."""
+        for number, before in self._before.items():
+            signal.signal(number, before)  # type: ignore[arg-type]
+        self._before, self._received = {}, None
+        atexit.unregister(_kill_workers)
+
+    def agreed(self) -> signal.Signals | None:
+        """The signal that came, if any, to any of the processes of a training; all must call it, at the same place."""
+        if not self._before:
+            return None
+        return next((number for number in gathered(self._received) if number is not None), None)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether a signal has come, and there is no other process that would have to know."""
+        return self._received is not None and this_process()[1] == 1
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        # A launcher hands on to its processes what they may have got already.
+        if self._received is signal.SIGINT and number == signal.SIGINT and this_process()[1] == 1:
+            raise KeyboardInterrupt
+        if self._received is not None:
+            return
+        self._received = signal.Signals(number)
+        again = '; again: ends at once' if number == signal.SIGINT and this_process()[1] == 1 else ''
+        if this_process()[0] == 0:
+            # Not the logger's: a handler may come while the logger writes.
+            print(f'{self._received.name}: ends behind this step{again}', file=sys.stderr, flush=True)
+
+
+STOP = StopRequest()
+"""That of this process."""
+
+
+class WorkersDeafToSignals:
+    """A ``worker_init_fn`` for a data loader whose training ends by itself when it is told to.
+
+    Ctrl-C and schedulers tell all processes, and a training cannot end its step without its workers.
+
+    Args:
+        inner: another such function, called first.
+    """
+
+    def __init__(self, inner: Callable[[int], None] | None) -> None:
+        self._inner = inner
+
+    def __call__(self, worker_id: int) -> None:
+        """In the worker, at its start."""
+        if self._inner is not None:
+            self._inner(worker_id)
+        for name in _SIGNALS:
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _kill_workers() -> None:
+    if hasattr(signal, 'SIGCHLD'):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes a worker's end for an accident
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()

@@ -1,0 +1,98 @@
+"""An option file parsed and checked as a training or test of it would, its pictures opened one and all."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from basicsr.utils import options as basicsr_options
+from basicsr.utils.registry import MODEL_REGISTRY
+
+from b2b_basicsr.checks.data_check import with_bar
+from b2b_basicsr.checks.option_check import check_data, check_datasets
+from b2b_basicsr.compat.option_checks import standing_in
+from b2b_basicsr.data.picture_checks import Check, Progress, all_outcomes
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.options.option_file import force_option, read_option_file
+from b2b_basicsr.registration import is_ours
+from b2b_basicsr.trial.picture_census import CountedSet, count_pictures, tell_all
+
+
+@dataclass(frozen=True)
+class ParsedOptions:
+    """An option file in which no mistake was found.
+
+    Args:
+        opt: as BasicSR's parser gives it.
+        counted: the pictures of each of its ``datasets``.
+    """
+
+    opt: dict[str, Any]
+    counted: dict[str, list[CountedSet]]
+
+
+def parse(option_file: Path, forced: Sequence[str]) -> ParsedOptions:
+    """Parses as ``b2b train`` does, or, if the file has no training in it, as ``b2b test``.
+
+    Args:
+        option_file: its path.
+        forced: entries of ``--force_yml``.
+
+    Raises:
+        UserError: if the file cannot be read or is none of ours.
+        SystemExit: with status 2, for any other mistake that the checks find; it has been told.
+    """
+    trains = _is_training(option_file, forced)
+    told = ['b2b check', '-opt', str(option_file), *(['--force_yml', *forced] if forced else [])]
+    counted: dict[str, list[CountedSet]] = {}
+
+    def look_at_data(opt: dict[str, Any], args: argparse.Namespace) -> None:
+        check_datasets(opt, _pass_over)
+        counted.update(count_pictures(opt['datasets']))
+        check_datasets(opt, _tell_all)
+
+    with standing_in(check_data, look_at_data), _command_line(told):
+        opt, _ = basicsr_options.parse_options(os.getcwd(), is_train=trains)
+    opt['root_path'] = os.getcwd()  # as BasicSR's training does
+    return ParsedOptions(opt, counted)
+
+
+@contextmanager
+def _command_line(arguments: list[str]) -> Iterator[None]:
+    """Within the block BasicSR's parser finds these on the command line."""
+    given, sys.argv = sys.argv, arguments
+    try:
+        yield
+    finally:
+        sys.argv = given
+
+
+def _is_training(option_file: Path, forced: Sequence[str]) -> bool:
+    opt = read_option_file(option_file)
+    for entry in forced:
+        force_option(opt, entry, option_file)
+    datasets = opt.get('datasets')
+    is_training = 'train' in opt or (isinstance(datasets, dict) and 'train' in datasets)
+    if not is_ours(MODEL_REGISTRY, opt.get('model_type')):
+        named = opt.get('model_type')
+        said = f'{named!r} is no model of b2b_basicsr' if named is not None else 'missing'
+        raise UserError(
+            f'{option_file}: model_type: {said}, and b2b check tries those alone: Blur2BlurModel, DeblurModel, '
+            'KernelWizardModel'
+        )
+    return is_training
+
+
+def _pass_over(checks: Sequence[Check], progress: Progress | None = None) -> None:
+    """In the place of looking at pictures."""
+
+
+def _tell_all(checks: Sequence[Check], progress: Progress | None = None) -> None:
+    """As ``run_checks``, and all that is wrong is told."""
+    tell_all(all_outcomes(checks, progress or with_bar), '', 'mistakes in sizes and pairs')

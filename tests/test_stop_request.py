@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from b2b_basicsr.stop_request import StopRequest
+
+
+@pytest.fixture
+def request_() -> Iterator[StopRequest]:
+    request = StopRequest()
+    yield request
+    request.forget()
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_is_noted(request_: StopRequest, number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    request_.listen()
+    before = request_.agreed(), request_.is_alone
+    assert before == (None, False)
+    os.kill(os.getpid(), number)
+    os.kill(os.getpid(), signal.SIGTERM)  # a launcher's, on top
+    assert request_.agreed() is number
+    assert request_.is_alone
+    assert capsys.readouterr().err.startswith(f'{number.name}: ends behind this step')
+
+
+def test_ctrl_c_twice_ends_at_once(request_: StopRequest) -> None:
+    request_.listen()
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_handlers_of_the_program_stay(request_: StopRequest) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        request_.listen()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == [signal.SIGTERM]
+        assert request_.agreed() is None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_without_listening_nothing_is_agreed_upon() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    request = StopRequest()
+    assert request.agreed() is None
+    request.listen()
+    request.forget()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+WORKERS = """
+import os, signal, sys, time
+from torch.utils.data import DataLoader
+from b2b_basicsr.stop_request import STOP, WorkersDeafToSignals
+
+class Slow:
+    def __len__(self): return 4
+    def __getitem__(self, index):
+        if index == 3:
+            time.sleep(60)
+        return os.getpid()
+
+STOP.listen()
+loader = iter(DataLoader(Slow(), batch_size=1, num_workers=2, worker_init_fn=WorkersDeafToSignals(None)))
+first = int(next(loader))
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    os.kill(first, number)
+time.sleep(0.2)
+print(sorted({first, int(next(loader)), int(next(loader))}) and 'all came', flush=True)
+"""
+
+
+def test_workers_hear_no_signal_and_no_one_waits_for_them() -> None:
+    """The last sample takes a minute, and a worker that is deaf to SIGTERM would be waited for at the end."""
+    done = subprocess.run([sys.executable, '-c', WORKERS], capture_output=True, text=True, timeout=40, check=False)
+    assert done.stdout == 'all came\n', done.stderr
+    assert done.returncode == 0
