@@ -132,6 +132,7 @@ setup(
         'numpy',
         'pillow',
         'pydantic>=2.7',
+        'pydantic-core',
         'pyvips[binary]',
         'pyyaml',
         'safetensors',

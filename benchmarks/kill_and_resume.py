@@ -215,7 +215,10 @@ def differences(one: Any, other: Any, place: str = '') -> list[str]:
 
 
 def compare(one: Path, other: Path) -> dict[str, list[str]]:
-    """Differences of the last state, all checkpoints and all validations of two experiments, by file."""
+    """Differences of the last state, all checkpoints and all validations of two experiments, by file of the first one.
+
+    The other one may have more: those that it saved when it was told to end.
+    """
     from collections import Counter
 
     import torch
@@ -223,15 +226,16 @@ def compare(one: Path, other: Path) -> dict[str, list[str]]:
     from b2b_basicsr.records.validation_history import ValidationHistory
 
     files = {path.relative_to(one) for path in (one / 'models').glob('*.pth')}
-    files |= {path.relative_to(other) for path in (other / 'models').glob('*.pth')}
     last = max((one / 'training_states').glob('*.state'), key=lambda path: int(path.stem))
     found: dict[str, list[str]] = {}
     with torch.serialization.safe_globals([Counter]):
         for file in sorted(files | {last.relative_to(one)}):
-            if not ((one / file).is_file() and (other / file).is_file()):
-                found[str(file)] = ['not in both']
+            if not (other / file).is_file():
+                found[str(file)] = ['not there']
                 continue
             contents = [torch.load(folder / file, weights_only=True) for folder in (one, other)]
+            for content in contents:
+                content.pop('saved_iterations', None)  # what was saved, not what was learned
             found[str(file)] = differences(*contents)
     curves = Path('training_states', 'validations.jsonl')
     first, second = (list(ValidationHistory(folder / curves).until(10**9)) for folder in (one, other))
@@ -267,7 +271,8 @@ def main(output: Path, model: str, kills: int, workers: int, seed: int, script: 
     make_inputs(inputs)
     script = script.resolve() if script is not None else None
     option_file = output.resolve() / 'killed.yml'
-    option_file.write_text(yaml.safe_dump(option_tree(inputs, model, total_iter=5 * kills + 11, workers=workers)))
+    total_iter = (12 if stops else 5) * kills + 11  # what was saved at the end is not done again
+    option_file.write_text(yaml.safe_dump(option_tree(inputs, model, total_iter, workers)))
     alone, killed = output / 'alone', output / 'killed'
     roots = [folder if script is None else script.parent.parent for folder in (alone, killed)]
     for folder in (alone, killed):
@@ -276,7 +281,7 @@ def main(output: Path, model: str, kills: int, workers: int, seed: int, script: 
     if script is not None:
         (roots[0] / 'experiments').rename(alone / 'experiments')
         (killed / 'experiments').symlink_to(roots[1] / 'experiments')
-    print(f'{model}, {5 * kills + 11} iterations, left alone: {seconds:.0f} s')
+    print(f'{model}, {total_iter} iterations, left alone: {seconds:.0f} s')
     done: list[Kill] = []
     while len(done) < kills:
         aim = list(_EVERY)[len(done) % len(_EVERY)]

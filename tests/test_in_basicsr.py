@@ -87,7 +87,7 @@ def test_mistake_leaves_the_old_experiment_alone(
         'basicsr/train.py', '-opt', write(options), cwd=checkout, path=checkout, PYTHONDONTWRITEBYTECODE='1'
     )
     assert result.returncode == 2
-    assert result.stderr.startswith("error: datasets:train:dataroot_blur: no folder 'nowhere'")
+    assert re.match(r"error: .*tiny\.yml:\d+: datasets:train:dataroot_blur: no folder 'nowhere'", result.stderr)
     assert result.stderr.count('\n') == 1
     assert sorted(checkout.rglob('*.*')) == before
 
@@ -100,17 +100,21 @@ def test_picture_that_breaks_while_a_worker_reads_it(
     run_python: Script,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    """More pictures than are decoded ahead, and every one that is not is broken behind its header."""
+    """More pictures than are decoded ahead, and every one that is not is broken behind its header: too many."""
     blurry = tmp_path / 'many'
     blurry.mkdir()
     for index in range(512):
         Image.effect_noise((32, 32), 50).convert('RGB').save(blurry / f'{index:03}.png')
         if index % 2:
             path = blurry / f'{index:03}.png'
-            path.write_bytes(path.read_bytes()[:200])
-    options['datasets']['train'] |= {'dataroot_blur': str(blurry), 'num_worker_per_gpu': 1, 'batch_size_per_gpu': 8}
+            content = bytearray(path.read_bytes())
+            content[200] ^= 255
+            path.write_bytes(content)
+    loader = {'num_worker_per_gpu': 1, 'batch_size_per_gpu': 8, 'max_replaced': 2}
+    options['datasets']['train'] |= {'dataroot_blur': str(blurry), **loader}
     result = run_python('basicsr/train.py', '-opt', write(options), cwd=checkout, path=checkout)
     assert result.returncode == 2
-    last = result.stderr.splitlines()[-1]
-    assert re.match(r'error: datasets:train:dataroot_blur: .*\d+\.png cannot be read as a picture', last)
+    log = result.stderr + result.stdout
+    assert re.search(r'datasets:train:dataroot_blur: .*\d+\.png cannot be read as a picture', log)
+    assert re.match(r'error: .*max_replaced', result.stderr.splitlines()[-1])
     assert 'Traceback' not in result.stderr

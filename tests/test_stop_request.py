@@ -13,9 +13,15 @@ from b2b_basicsr.stop_request import StopRequest
 
 @pytest.fixture
 def request_() -> Iterator[StopRequest]:
+    # A shell's background jobs ignore Ctrl-C, those of nohup SIGHUP, and what they start ignores it, too.
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     request = StopRequest()
     yield request
     request.forget()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -17,12 +17,13 @@ _OPTION_KEY = 'train:vgg_weights'
 _LAYOUTS = {'vgg11': 'A', 'vgg13': 'B', 'vgg16': 'D', 'vgg19': 'E'}
 
 
-def vgg_features(vgg_type: str, source: str) -> nn.Sequential:
+def vgg_features(vgg_type: str, source: str | None) -> nn.Sequential:
     """VGG's convolutional part with torchvision's weights; the classifier, nine tenths of the file, is not built.
 
     Args:
         vgg_type: ``vgg11``, ``vgg13``, ``vgg16`` or ``vgg19``, or one of these with ``_bn``.
-        source: a file of torchvision's weights (whole, or its ``features.*`` alone), or ``download``.
+        source: a file of torchvision's weights (whole, or its ``features.*`` alone); ``download``; or ``None``, for
+            what torch has downloaded before.
 
     Raises:
         UserError: if the file is missing, is no weights, or is another network's.
@@ -42,14 +43,14 @@ def vgg_features(vgg_type: str, source: str) -> nn.Sequential:
 
 
 @contextmanager
-def vgg_weights(source: str) -> Iterator[None]:
+def vgg_weights(source: str | None) -> Iterator[None]:
     """Within it, BasicSR's ``VGGFeatureExtractor`` takes its weights from ``source``.
 
     On its own it downloads them whenever it is built, or loads whatever VGG lies at
     ``experiments/pretrained_models/vgg19-dcbb9e9d.pth`` below the working folder, be it of another depth.
 
     Args:
-        source: a file of torchvision's weights, or ``download``.
+        source: as in :func:`vgg_features`.
 
     Raises:
         UserError: as :func:`vgg_features`, when the extractor is built.

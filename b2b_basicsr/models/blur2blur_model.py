@@ -93,7 +93,7 @@ class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Resto
         train_opt = self.opt['train']
         if train_opt.get('identity_start') and self.opt['path'].get('pretrain_network_g') is None:
             self._start_as_identity()
-        with vgg_weights(train_opt.get('vgg_weights', 'download')):
+        with vgg_weights(train_opt.get('vgg_weights')):
             super().init_training_settings()
         self.accum_iter = int(train_opt.get('accum_iter', 1))
         self.gp_weight = float((train_opt.get('gp_opt') or {}).get('weight', 0))

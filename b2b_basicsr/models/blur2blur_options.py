@@ -32,8 +32,8 @@ class TrainOptions(BaseTrainOptions):
     """How D and G are set against each other; `GANLoss`."""
     gp_opt: WeightOptions | None = None
     """Gradient penalty on D; `~`: none. The reference's weight is 1e-4."""
-    vgg_weights: PathText = 'download'
-    """VGG's weights for `PerceptualLoss`: `download`, or a file of torchvision's."""
+    vgg_weights: PathText | None = None
+    """VGG's weights for `PerceptualLoss`: `download`, a file of torchvision's, or what torch has downloaded before."""
     net_d_iters: PositiveCount = 1
     """G is trained in one of so many iterations, D in each."""
     net_d_init_iters: Count = 0

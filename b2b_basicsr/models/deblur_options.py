@@ -20,8 +20,8 @@ class DeblurTrainOptions(BaseTrainOptions):
     """Loss of the pixels; this, `perceptual_opt` or both."""
     perceptual_opt: LossSection | None = None
     """Loss of features."""
-    vgg_weights: PathText = 'download'
-    """VGG's weights for `PerceptualLoss`: `download`, or a file of torchvision's."""
+    vgg_weights: PathText | None = None
+    """VGG's weights for `PerceptualLoss`: `download`, a file of torchvision's, or what torch has downloaded before."""
     max_grad_norm: Positive | None = None
     """Larger gradients are scaled down to this norm, of all weights together; `~`: no clipping."""
     progressive_patches: list[PatchStage] = Field(default_factory=list)

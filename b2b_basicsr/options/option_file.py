@@ -79,6 +79,8 @@ def _refuse_hostile(path: str | Path, events: Iterable[Any]) -> None:
             size += 1
             sizes[anchor or ''] = size
         elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in {anchor for anchor, _ in open_ones}:
+                raise UserError(f'{where}: the alias *{event.anchor} stands within what it is an alias of')
             size = sizes.get(event.anchor or '', 1)
         else:
             size = int(isinstance(event, yaml.ScalarEvent))

@@ -121,7 +121,7 @@ def _networks(trial: Trial) -> Table:
                 'type': str(section.get('vgg_type', 'vgg19')),
                 'parameters (M)': _millions(loss),
                 'use': 'frozen',
-                'weights': str(trial.opt['train'].get('vgg_weights', 'download')),
+                'weights': str(trial.opt['train'].get('vgg_weights') or "torch's folder"),
             }
         )
     return Table('Networks and their weights', rows)

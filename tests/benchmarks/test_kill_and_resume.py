@@ -54,10 +54,12 @@ def test_a_difference_is_seen(tmp_path: Path) -> None:
         content = {'params': {'weight': torch.tensor([1.0, value], dtype=torch.float64)}, 'same': [3]}
         torch.save(content, tmp_path / name / 'models' / 'net_g_1.pth')
         torch.save({'iter': 1, 'lr': value}, tmp_path / name / 'training_states' / '1.state')
-    torch.save({}, tmp_path / 'two' / 'models' / 'net_d_1.pth')
+    torch.save({}, tmp_path / 'one' / 'models' / 'net_d_1.pth')
+    torch.save({}, tmp_path / 'two' / 'models' / 'net_d_2.pth')
     found = compare(tmp_path / 'one', tmp_path / 'two')
     assert found['models/net_g_1.pth'] == ['/params/weight']
     assert found['training_states/1.state'] == ['/lr']
-    assert found['models/net_d_1.pth'] == ['not in both']
+    assert found['models/net_d_1.pth'] == ['not there']
+    assert 'models/net_d_2.pth' not in found, 'saved when it was told to end'
     assert differences({'a': 1}, {'b': 1}) != []
     assert differences([1, (2,)], [1, (2,)]) == []

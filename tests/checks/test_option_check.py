@@ -298,9 +298,13 @@ def test_vgg_that_cannot_be_downloaded_is_told_before_anything_is_created(
         raise OSError('no network')
 
     vgg = {'type': 'PerceptualLoss', 'layer_weights': {'relu2_2': 1.0}, 'vgg_type': 'vgg16'}
-    path = write(changed(options, train__perceptual_opt=vgg))
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', offline)
+    path = write(changed(options, train__perceptual_opt=vgg))
+    with pytest.raises(SystemExit):
+        parse(path, tmp_path)
+    assert 'train:vgg_weights: vgg16 is not in' in capsys.readouterr().err, 'no network without being asked'
+    path = write(changed(options, train__perceptual_opt=vgg, train__vgg_weights='download'))
     with pytest.raises(SystemExit):
         parse(path, tmp_path)
     assert 'train:vgg_weights: vgg16 could not be downloaded' in capsys.readouterr().err

@@ -22,9 +22,12 @@ Batch = Callable[[int], dict[str, torch.Tensor]]
 
 @pytest.fixture
 def listening() -> Iterator[None]:
+    # A shell's background jobs ignore Ctrl-C, and what they start ignores it, too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     STOP.listen()
     yield
     STOP.forget()
+    signal.signal(signal.SIGINT, before)
 
 
 def placed(batch: dict[str, torch.Tensor], epoch: int, first: int) -> dict[str, torch.Tensor]:

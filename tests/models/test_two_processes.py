@@ -209,6 +209,7 @@ def test_validation_leaves_the_files_of_one(found: list[dict[str, Any]], alone: 
     named = [
         {path.relative_to(root).as_posix(): path for path in root.rglob('*.*') if path.is_file()} for root in roots
     ]
+    del named[0]['three/three_2.csv']  # of one more validation, without the second picture
     assert named[0].keys() == named[1].keys()
     assert {'three/three_1.csv', 'one/one_1.csv', 'alike/1/1_1.png', 'alike/1.png/1.png_1.png'} <= named[0].keys()
     for name, path in named[0].items():
@@ -234,7 +235,7 @@ def test_a_test_leaves_the_table_of_a_training(found: list[dict[str, Any]], vali
 
 def test_a_mistake_in_the_options_is_one_line_of_one_process(found: list[dict[str, Any]], root: Path) -> None:
     for mistake, line in {
-        'mistake': f"error: {root}/mistaken.yml: manual_seed: 'seven' must be a whole number",
+        'mistake': f"error: {root}/mistaken.yml:31: manual_seed: 'seven' must be a whole number",
         'one without a file': f'error: {root}/gone.yml: the option file cannot be read',
         'one without a GPU': 'error: num_gpu: 0: some machines have GPUs and some have none',
     }.items():
