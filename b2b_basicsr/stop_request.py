@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import multiprocessing
+import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
 
-from b2b_basicsr.processes import gathered, this_process
+from b2b_basicsr.processes import largest, this_process
 
 _SIGNALS = ('SIGTERM', 'SIGINT', 'SIGHUP')
 """A scheduler's (SLURM's preemption), Ctrl-C, and a closed terminal's."""
@@ -31,12 +32,14 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._received: signal.Signals | None = None
+        self._listens = False
         self._before: dict[signal.Signals, object] = {}
 
     def listen(self) -> None:
         """From now on the signals are noted. Those that the program handles or ignores itself are left to it."""
-        if self._before or threading.current_thread() is not threading.main_thread():
+        if self._listens or threading.current_thread() is not threading.main_thread():
             return
+        self._listens = True
         for name in _SIGNALS:
             number = getattr(signal, name, None)
             before = None if number is None else signal.getsignal(number)
@@ -50,14 +53,15 @@ class StopRequest:
         """Handles signals as before :meth:`listen`, and forgets what has come."""
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
-        self._before, self._received = {}, None
+        self._before, self._received, self._listens = {}, None, False
         atexit.unregister(_kill_workers)
 
     def agreed(self) -> signal.Signals | None:
         """The signal that came, if any, to any of the processes of a training; all must call it, at the same place."""
-        if not self._before:
+        if not self._listens:
             return None
-        return next((number for number in gathered(self._received) if number is not None), None)
+        number = largest(int(self._received or 0))
+        return signal.Signals(number) if number else None
 
     @property
     def is_alone(self) -> bool:
@@ -66,15 +70,17 @@ class StopRequest:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         # A launcher hands on to its processes what they may have got already.
-        if self._received is signal.SIGINT and number == signal.SIGINT and this_process()[1] == 1:
-            raise KeyboardInterrupt
+        alone = this_process()[1] == 1
         if self._received is not None:
+            if number == signal.SIGINT and alone:
+                raise KeyboardInterrupt
             return
         self._received = signal.Signals(number)
-        again = '; again: ends at once' if number == signal.SIGINT and this_process()[1] == 1 else ''
         if this_process()[0] == 0:
-            # Not the logger's: a handler may come while the logger writes.
-            print(f'{self._received.name}: ends behind this step{again}', file=sys.stderr, flush=True)
+            again = '; Ctrl-C: at once' if alone else ''
+            # Past sys.stderr, which the training may be writing to at this moment; and what it leads to may be gone.
+            with contextlib.suppress(OSError):
+                os.write(2, f'{self._received.name}: ends behind this step{again}\n'.encode())
 
 
 STOP = StopRequest()

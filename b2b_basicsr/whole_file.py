@@ -19,7 +19,7 @@ _at_work: dict[Path, int] = {}
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary file beside ``path`` to write to; it becomes ``path`` if the block ends well, else it goes.
 
     What it holds, and then its new name, are on the disk when the block has ended: a crash of the machine leaves one
@@ -27,6 +27,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Args:
         path: replaced, if it is there, at the very end. Its folder is made.
+        durable: wait for the disk, as above. Without, a killed program leaves it whole; a crash of the machine may not.
 
     Yields:
         The temporary file, empty, of the same extension.
@@ -39,10 +40,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
     _at_work[temporary] = threading.get_ident()
     try:
-        with _held(descriptor):
+        with _held(descriptor, durable):
             yield temporary
         temporary.replace(path)
-        _sync(path.parent)
+        if durable:
+            _sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -96,7 +98,7 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _held(descriptor: int) -> Iterator[None]:
+def _held(descriptor: int, durable: bool) -> Iterator[None]:
     if sys.platform == 'win32':  # where an open file cannot be renamed
         os.close(descriptor)
         yield
@@ -107,6 +109,7 @@ def _held(descriptor: int) -> Iterator[None]:
         with contextlib.suppress(OSError):  # a network file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

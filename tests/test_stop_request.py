@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ def request_() -> Iterator[StopRequest]:
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_is_noted(request_: StopRequest, number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_signal_is_noted(request_: StopRequest, number: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
     request_.listen()
     before = request_.agreed(), request_.is_alone
     assert before == (None, False)
@@ -33,7 +34,7 @@ def test_a_signal_is_noted(request_: StopRequest, number: signal.Signals, capsys
     os.kill(os.getpid(), signal.SIGTERM)  # a launcher's, on top
     assert request_.agreed() is number
     assert request_.is_alone
-    assert capsys.readouterr().err.startswith(f'{number.name}: ends behind this step')
+    assert capfd.readouterr().err.startswith(f'{number.name}: ends behind this step')
 
 
 def test_ctrl_c_twice_ends_at_once(request_: StopRequest) -> None:
@@ -91,3 +92,38 @@ def test_workers_hear_no_signal_and_no_one_waits_for_them() -> None:
     done = subprocess.run([sys.executable, '-c', WORKERS], capture_output=True, text=True, timeout=40, check=False)
     assert done.stdout == 'all came\n', done.stderr
     assert done.returncode == 0
+
+
+GONE = """
+import os, signal, sys, time
+from b2b_basicsr.stop_request import STOP
+STOP.listen()
+print('ready', file=sys.stderr, flush=True)
+while STOP.agreed() is None:
+    time.sleep(0.01)
+open(sys.argv[1], 'w').write(STOP.agreed().name)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGHUP])
+def test_what_it_speaks_to_may_be_gone(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C ends ``tee`` in a pipe, too, and a terminal that closes is no more to be written to."""
+    noted = tmp_path / 'noted'
+    process = subprocess.Popen(
+        [sys.executable, '-c', GONE, str(noted)],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == b'ready\n'
+    process.stderr.close()
+    process.send_signal(number)
+    assert process.wait(timeout=40) == 0
+    assert noted.read_text() == number.name
+
+
+def test_ctrl_c_behind_another_signal_ends_at_once(request_: StopRequest) -> None:
+    request_.listen()
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)

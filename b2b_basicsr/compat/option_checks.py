@@ -18,6 +18,7 @@ from b2b_basicsr.compat.mend import Mend
 from b2b_basicsr.compat.our_option_files import is_our_option_file, may_be_our_option_file
 from b2b_basicsr.compat.training_script import wrap_parse_options
 from b2b_basicsr.errors import OptionError, ToldElsewhereError, UserError, exit_with
+from b2b_basicsr.options.drawn_seed import DrawnSeed
 from b2b_basicsr.options.option_file import force_option, read_option_file, unshared
 from b2b_basicsr.options.option_lines import OptionLines, option_errors_placed, use_for_late_errors
 from b2b_basicsr.processes import HEAD_START, failing_together, gathered, this_process
@@ -65,16 +66,18 @@ def standing_in(check: OptionCheck, stand_in: OptionCheck) -> Iterator[None]:
 
 def _checking(parse_options: Callable[..., Any]) -> Callable[..., Any]:
     def parse(root_path: str, is_train: bool = True) -> Any:
+        drawn = False
         try:
             args = _command_line()
             if args is not None:
-                _start_and_check(args, is_train)
+                drawn = _start_and_check(args, is_train).get('manual_seed') is None
         except UserError as error:
             exit_with(error)
         opt, args = parse_options(root_path, is_train=is_train)
         if is_our_option_file(opt):
             opt = unshared(opt)
-            opt['manual_seed'] = gathered(opt['manual_seed'])[0]  # where the file has none, each process drew its own
+            seed = gathered(opt['manual_seed'])[0]  # where the file has none, each process drew its own
+            opt['manual_seed'] = DrawnSeed(seed) if drawn else seed
             try:
                 with failing_together(), option_errors_placed(args.opt, args.force_yml or ()):
                     for check in OPTION_CHECKS:
@@ -107,32 +110,36 @@ def _command_line() -> argparse.Namespace | None:
     return args
 
 
-def _start_and_check(args: argparse.Namespace, is_train: bool) -> None:
+def _start_and_check(args: argparse.Namespace, is_train: bool) -> dict[str, Any]:
     """Has the processes of a launcher meet, and checks what BasicSR's own parser takes for granted.
+
+    Returns:
+        The options as the file and ``--force_yml`` have them; none of somebody else's file.
 
     Raises:
         UserError: The option file cannot be read; or it is one of ours, and cannot be changed as ``--force_yml`` says,
             or lacks what every option file has; or the processes cannot meet.
     """
     if not may_be_our_option_file(args.opt):
-        return
+        return {}
     opt, mistake = _read(args)
     if mistake is None:
         try:
             with option_errors_placed(args.opt, args.force_yml):
                 if not is_our_option_file(opt):
                     _check_parts(opt, is_train)
-                    return
+                    return opt
                 _check_before_parsing(opt, args, is_train)
         except UserError as error:
             mistake = error
     # A file that this process cannot read may be there, and ours, on the machines that it would let wait.
     if args.launcher != 'none' and (not opt or is_our_option_file(opt)):
         _start_together(args.launcher, opt, mistake)
-        return
+        return opt
     _refuse_processes_apart()
     if mistake is not None:
         raise mistake
+    return opt
 
 
 def _start_together(launcher: str, opt: dict[str, Any], mistake: UserError | None) -> None:

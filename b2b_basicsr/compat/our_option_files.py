@@ -11,13 +11,20 @@ from b2b_basicsr.registration import is_ours
 
 def is_our_option_file(opt: Mapping[str, Any]) -> bool:
     """Tell whether options name a model type or a data set type of ours."""
-    from basicsr.utils.registry import DATASET_REGISTRY, MODEL_REGISTRY
+    from basicsr.utils.registry import DATASET_REGISTRY
 
     datasets = opt.get('datasets')
     sections = datasets.values() if isinstance(datasets, Mapping) else ()
-    return is_ours(MODEL_REGISTRY, opt.get('model_type')) or any(
+    return is_our_model(opt) or any(
         is_ours(DATASET_REGISTRY, section.get('type')) for section in sections if isinstance(section, Mapping)
     )
+
+
+def is_our_model(opt: Mapping[str, Any]) -> bool:
+    """Tell whether options name a model of ours; others may train beside a data set of ours."""
+    from basicsr.utils.registry import MODEL_REGISTRY
+
+    return is_ours(MODEL_REGISTRY, opt.get('model_type'))
 
 
 def may_be_our_option_file(path: str | Path) -> bool:

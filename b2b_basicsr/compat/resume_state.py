@@ -18,6 +18,7 @@ from b2b_basicsr.compat.frozen_networks import frozen_networks_of, ignored_netwo
 from b2b_basicsr.compat.mend import Mend, basicsr_has_faults
 from b2b_basicsr.compat.training_script import wrap_script_function
 from b2b_basicsr.errors import UserError, exit_with
+from b2b_basicsr.options.drawn_seed import DrawnSeed
 from b2b_basicsr.processes import failing_together, gathered, this_process
 from b2b_basicsr.whole_file import clear_leftovers
 
@@ -190,6 +191,7 @@ def _instead_of(load_resume_state: Callable[..., Any]) -> Callable[..., Any]:
             return None
         check_resume(opt, state['iter'])
         _clear_up(path_opt)
+        _take_seed(opt, state)
         return state
 
     def load_together(opt: dict[str, Any]) -> dict[str, Any] | None:
@@ -198,11 +200,38 @@ def _instead_of(load_resume_state: Callable[..., Any]) -> Callable[..., Any]:
             with failing_together():
                 state = load(opt)
             _check_agreement(gathered(None if state is None else state['iter']))
+            if state is not None and not opt['auto_resume']:
+                _put_newer_aside(opt['path'], state['iter'])
         except UserError as error:
             exit_with(error)
         return state
 
     return load_together
+
+
+def _take_seed(opt: dict[str, Any], state: Mapping[str, Any]) -> None:
+    """Where the option file has no ``manual_seed``, that of the state, by which the training has drawn so far."""
+    from basicsr.utils import set_random_seed
+
+    if isinstance(opt.get('manual_seed'), DrawnSeed) and 'manual_seed' in state:
+        opt['manual_seed'] = DrawnSeed(state['manual_seed'])
+        set_random_seed(opt['manual_seed'] + this_process()[0])
+
+
+def _put_newer_aside(path_opt: Mapping[str, Any], iteration: int) -> None:
+    """Newer states than the one that is named are of what was given up: ``--auto_resume`` must not find them again.
+
+    Where the named one is of this training's own folder. They are renamed, not removed.
+    """
+    folder = Path(path_opt['training_states'])
+    if this_process()[0] != 0 or Path(path_opt['resume_state']).parent.resolve() != folder.resolve():
+        return
+    newer = {at: path for at, path in iteration_states(folder)[0].items() if at > iteration}
+    for path in newer.values():
+        path.replace(path.with_name(f'{path.name}.given_up'))
+    if newer:
+        names = ', '.join(f'{at}.state' for at in sorted(newer))
+        _say(f'{folder}: {names}: renamed to *.state.given_up, since the training goes on from iteration {iteration}.')
 
 
 def _say(line: str) -> None:

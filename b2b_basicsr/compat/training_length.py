@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from b2b_basicsr.compat.mend import Mend, basicsr_has_faults
-from b2b_basicsr.compat.our_option_files import is_our_option_file
+from b2b_basicsr.compat.our_option_files import is_our_model
 from b2b_basicsr.compat.training_script import wrap_script_function
 from b2b_basicsr.stop_request import WorkersDeafToSignals
 
@@ -104,7 +104,7 @@ def _with_a_batch(opt: dict[str, Any], logger: Any, train_loader: Any, train_sam
     from b2b_basicsr.data.positioned_dataset import PositionedDataset
 
     dataset = train_loader.dataset
-    if is_our_option_file(opt) and not hasattr(dataset, 'sampler_class'):
+    if is_our_model(opt) and not hasattr(dataset, 'sampler_class'):
         dataset = PositionedDataset(dataset)
     dataset_opt = opt['datasets']['train']
     ratio = dataset_opt.get('dataset_enlarge_ratio', 1)
@@ -126,7 +126,7 @@ def _with_a_batch(opt: dict[str, Any], logger: Any, train_loader: Any, train_sam
     loader = build_dataloader(
         dataset, dataset_opt, num_gpu=opt['num_gpu'], dist=opt['dist'], sampler=sampler, seed=seed
     )
-    if sampler_class is not None and loader.num_workers:
+    if is_our_model(opt) and loader.num_workers:  # others do not listen for the signals either
         loader.worker_init_fn = WorkersDeafToSignals(loader.worker_init_fn)
     return loader, sampler
 

@@ -31,7 +31,7 @@ def read_sample(dataset: Any, index: int) -> Mapping[str, Any]:
             raise
         raise UserError(reason) from cause
     # The larger twin of two may have been cut to the smaller one, and the other is found out by the scores alone.
-    if 'gt' in sample and sample['gt'].shape[-2:] != sample['lq'].shape[-2:]:
+    if {'lq', 'gt'} <= sample.keys() and sample['gt'].shape[-2:] != sample['lq'].shape[-2:]:
         raise UserError(_what_is_broken(dataset, index) or f"{sample['gt_path']} is not of its twin's size")
     return sample
 

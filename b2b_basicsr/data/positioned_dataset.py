@@ -17,6 +17,9 @@ from b2b_basicsr.data.positioned_sampler import PositionedSampler
 from b2b_basicsr.data.replacement import drawn_again
 from b2b_basicsr.data.sample_key import SampleKey
 
+_globals_in_use = threading.RLock()
+"""BasicSR's CPU prefetcher starts two threads at the beginning of each training, which would mix them up."""
+
 
 class PositionedDataset(Dataset[dict[str, Any]]):
     """Another set whose samples hang on (seed, epoch, position), as those of ``UnpairedBlurDataset`` do.
@@ -64,17 +67,18 @@ class PositionedDataset(Dataset[dict[str, Any]]):
 def _generators_for(key: SampleKey) -> Iterator[None]:
     """Python's, NumPy's and torch's global generators, seeded for one sample; as they were behind it."""
     seeds = key.generator('globals').integers(2**32, size=3)
-    python, numpy = random.getstate(), np.random.get_state()
-    random.seed(int(seeds[0]))
-    np.random.seed(int(seeds[1]))
-    try:
-        # BasicSR's CPU prefetcher reads in a thread: torch's generator belongs to the step that runs meanwhile.
-        if get_worker_info() is None and threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(seeds[2]))
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
+    with _globals_in_use:
+        python, numpy = random.getstate(), np.random.get_state()
+        random.seed(int(seeds[0]))
+        np.random.seed(int(seeds[1]))
+        try:
+            # BasicSR's CPU prefetcher reads in a thread: torch's generator belongs to the step that runs meanwhile.
+            if get_worker_info() is None and threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(int(seeds[2]))
+                yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

@@ -31,7 +31,7 @@ class PositionedSampler(EnlargedSampler):
     def __init__(self, dataset: Any, num_replicas: int, rank: int, ratio: float = 1, *, seed: int) -> None:
         super().__init__(dataset, num_replicas, rank, ratio)
         self.seed = seed
-        self._whole = EnlargedSampler(dataset, 1, 0, ratio)
+        self._ratio = ratio
         self._seen: dict[int, int] = {}
 
     def go_on(self, epoch: int, seen: int) -> int:
@@ -48,7 +48,9 @@ class PositionedSampler(EnlargedSampler):
         return (self.total_size - self._seen[epoch]) // self.num_replicas
 
     def __iter__(self) -> Iterator[SampleKey]:
-        self._whole.set_epoch(self.epoch)
-        order = list(self._whole)
-        for position in range(self._seen.get(self.epoch, 0) + self.rank, self.total_size, self.num_replicas):
-            yield SampleKey(order[position % len(order)], self.seed, self.epoch, position)
+        epoch = self.epoch  # of now: a prefetching thread may have begun this in an epoch that is given up
+        whole = EnlargedSampler(self.dataset, 1, 0, self._ratio)
+        whole.set_epoch(epoch)
+        order = list(whole)
+        for position in range(self._seen.get(epoch, 0) + self.rank, self.total_size, self.num_replicas):
+            yield SampleKey(order[position % len(order)], self.seed, epoch, position)

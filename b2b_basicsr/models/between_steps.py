@@ -28,6 +28,7 @@ class BetweenSteps(TrainingFiles):
     """
 
     _iteration = 0
+    _is_first_step = True
     _saved_iteration: int | None = None
     _place: tuple[Tensor, Tensor] | None = None
 
@@ -39,9 +40,13 @@ class BetweenSteps(TrainingFiles):
         """
         self.stop_if_asked()
         self._iteration = current_iter
-        with warnings.catch_warnings():
-            # Of the first step of a resumed training torch does not know that there were others before.
-            warnings.filterwarnings('ignore', 'Detected call of `lr_scheduler.step')
+        if self._is_first_step:
+            with warnings.catch_warnings():
+                # Of a resumed training torch does not know that there were steps before.
+                warnings.filterwarnings('ignore', 'Detected call of `lr_scheduler.step')
+                super().update_learning_rate(current_iter, warmup_iter=warmup_iter)
+            self._is_first_step = False
+        else:
             super().update_learning_rate(current_iter, warmup_iter=warmup_iter)
         seed = int(self.opt.get('manual_seed') or 0)
         numbers = np.random.SeedSequence([seed, current_iter, this_process()[0]])
@@ -53,8 +58,9 @@ class BetweenSteps(TrainingFiles):
             self._place = data['epoch'][-1], data['position'][-1]
 
     def kept_in_state(self) -> dict[str, Any]:
-        """As the models below; and ``place``: the epoch, and how many of its places all processes have seen."""
+        """As the models below; ``manual_seed``; ``place``: the epoch, and how many of its places were seen by all."""
         kept = super().kept_in_state()
+        kept['manual_seed'] = int(self.opt.get('manual_seed') or 0)
         if self._place is not None:
             count = this_process()[1]
             epoch, position = (int(number) for number in self._place)
@@ -71,6 +77,12 @@ class BetweenSteps(TrainingFiles):
         """As the models below."""
         super().resume_training(resume_state)
         self._iteration = self._saved_iteration = int(resume_state['iter'])
+        seed = resume_state.get('manual_seed', self.opt.get('manual_seed'))
+        if seed != self.opt.get('manual_seed'):
+            get_root_logger().info(
+                f'The state is of manual_seed {seed}, and goes on with {self.opt.get("manual_seed")}: other samples '
+                'and other random numbers than without the interruption.'
+            )
         place = resume_state.get('place')
         if place is not None:  # saved again before the first step, it is still where it was
             self._place = torch.tensor(place['epoch']), torch.tensor(place['seen'] - 1)
@@ -84,8 +96,8 @@ class BetweenSteps(TrainingFiles):
         number = STOP.agreed()
         if number is None or not self.is_train:
             return
-        if self._saved_iteration != self._iteration and self._place is not None:
-            self.save(int(self._place[0]), self._iteration)
+        if self._saved_iteration != self._iteration and self._iteration > 0:
+            self.save(int(self._place[0]) if self._place is not None else 0, self._iteration)
         gathered(None)  # who ends first has a launcher end the others
         if self._saved_iteration is None:
             get_root_logger().info(f'Stopped by {number.name} before the first step was done: nothing to save.')

@@ -88,11 +88,11 @@ class SharedValidation(ValidationRecord):
         try:
             with failing_together():
                 for place, data in self._share_of(dataloader, broken):
-                    if STOP.is_alone:
-                        self.stop_if_asked()
                     scored[place], pictures = self._validate(place, data, validation)
                     if pictures is not None:
                         shown[place] = pictures
+                    if STOP.is_alone:  # before the bar moves on: the terminal may be gone
+                        self.stop_if_asked()
         finally:
             self.net_g.train(self.is_train)
         every = _in_order(gathered(scored))

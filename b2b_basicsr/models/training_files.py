@@ -156,7 +156,7 @@ class TrainingFiles(BaseModel):
         _, encoded = cv2.imencode('.png', levels)
         with self._writing(path):
             os.stat(self.opt['path']['visualization'])  # not made anew: what it was on may no longer be mounted
-            with whole_file(path) as temporary:
+            with whole_file(path, durable=False) as temporary:
                 temporary.write_bytes(encoded.tobytes())
 
     def kept_in_state(self) -> dict[str, Any]:
@@ -200,13 +200,13 @@ class TrainingFiles(BaseModel):
         """That of this process; of as many processes as saved the state, or anew."""
         rank, count = this_process()
         # One generator alone is that of a state from before there were several.
-        generators = resume_state['generators'] if 'generators' in resume_state else [resume_state['generator']]
-        if len(generators) == count:
+        generators = resume_state.get('generators') or [resume_state.get('generator')]
+        if len(generators) == count and generators[rank] is not None:
             self.generator.set_state(generators[rank].cpu())
             return
+        why = 'has none' if generators[0] is None else f'is of {len(generators)} processes, and resumed by {count}'
         get_root_logger().info(
-            f'The state is of {len(generators)} processes, and resumed by {count}: the random numbers of the model '
-            'start anew, from manual_seed and the iteration.'
+            f'The state {why}: the random numbers of the model start anew, from manual_seed and the iteration.'
         )
         seeds = np.random.SeedSequence([int(self.opt.get('manual_seed') or 0), int(resume_state['iter']), rank])
         self.generator.manual_seed(int(seeds.generate_state(1)[0]))

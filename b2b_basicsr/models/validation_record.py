@@ -35,7 +35,7 @@ class ValidationRecord(BetweenSteps):
     def resume_training(self, resume_state: Mapping[str, Any]) -> None:
         """Optimisers and schedulers by BasicSR, and the best values of the validations so far."""
         super().resume_training(resume_state)
-        self.best_metric_results = dict(resume_state['best_metric_results'])
+        self.best_metric_results = dict(resume_state.get('best_metric_results', {}))
         if hasattr(self, 'scores'):
             for dataset_name, iteration, values in self._history().until(int(resume_state['iter'])):
                 self._improved(dataset_name, iteration, values)
@@ -84,6 +84,7 @@ class ValidationRecord(BetweenSteps):
             lines += [f'\t # {metric}: {value:.4f}' for metric, value in self.metric_results.items()]
             get_root_logger().warning('\n'.join(lines))
         if not self.metric_results or left_out:
+            self._note(dataset_name, current_iter, {})
             return
         improved = self._improved(dataset_name, current_iter, self.metric_results)
         choice = self._best_choice() if self.is_train else None
@@ -91,12 +92,15 @@ class ValidationRecord(BetweenSteps):
             value = self.metric_results[choice[1]]
             get_root_logger().info(f'Best {choice[1]} of {dataset_name} so far: {value:.4f}. Saving net_g_best.')
             self._save_net_g('best')
-        # Last: what is noted here is not done again by a training that was killed in between.
-        with failing_together():
-            if writes and self.is_train and isinstance(current_iter, int):
-                with self._writing(Path(self.opt['path']['training_states'], 'validations.jsonl')):
-                    self._history().add(dataset_name, current_iter, self.metric_results)
+        self._note(dataset_name, current_iter, self.metric_results)
         self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+
+    def _note(self, dataset_name: str, current_iter: int | str, values: Mapping[str, float]) -> None:
+        """Last of a validation: what is noted is not done again by a training that was killed in between."""
+        with failing_together():
+            if this_process()[0] == 0 and self.is_train and isinstance(current_iter, int):
+                with self._writing(Path(self.opt['path']['training_states'], 'validations.jsonl')):
+                    self._history().add(dataset_name, current_iter, values)
 
     def _table_of_pictures(self, dataset_name: str, current_iter: int | str) -> Path:
         """``results/NAME/SET.csv`` of a test; beside the saved pictures in a training."""

@@ -14,6 +14,7 @@ from b2b_basicsr.compat import option_checks
 from b2b_basicsr.compat.option_checks import register_option_check
 from b2b_basicsr.compat.our_option_files import is_our_option_file
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.options.drawn_seed import DrawnSeed
 
 Parse = Callable[..., tuple[dict[str, Any], argparse.Namespace]]
 Complain = Callable[..., str]
@@ -222,3 +223,11 @@ def test_code_in_somebody_elses_file_is_basicsrs_affair(parse: Parse, options: d
 
 def test_code_in_a_file_of_ours_is_refused(complaint: Complain, ours: dict[str, Any]) -> None:
     assert 'could run code' in complaint(yaml.safe_dump(ours) + 'odd: !!python/name:os.system\n')
+
+
+@pytest.mark.parametrize('seed', [None, 5])
+def test_a_seed_that_no_file_has_named_is_marked(parse: Parse, ours: dict[str, Any], seed: int | None) -> None:
+    opt, _ = parse({**ours, 'manual_seed': seed})
+    assert isinstance(opt['manual_seed'], DrawnSeed) == (seed is None)
+    opt, _ = parse({**ours, 'manual_seed': seed}, '--force_yml', 'manual_seed=6')
+    assert not isinstance(opt['manual_seed'], DrawnSeed)

@@ -15,6 +15,7 @@ from basicsr.models.lr_scheduler import CosineAnnealingRestartLR, MultiStepResta
 from b2b_basicsr.compat import resume_state
 from b2b_basicsr.compat.resume_state import newest_whole_state, read_state
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.options.drawn_seed import DrawnSeed
 
 Scheduler = Callable[[torch.optim.Optimizer], Any]
 
@@ -291,3 +292,41 @@ def test_a_function_that_was_put_right_already_stays() -> None:
         return torch.load(opt['path']['resume_state'], map_location='cpu')
 
     assert resume_state._instead_of(load_resume_state) is load_resume_state
+
+
+def test_states_newer_than_the_one_that_is_named_are_put_aside(
+    load_resume_state: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else ``--auto_resume``, later, would go on from what was given up."""
+    first, second, third = (save(tmp_path, iteration) for iteration in (8, 16, 24))
+    assert load_resume_state(options(tmp_path, resume_state=str(second)))['iter'] == 16
+    assert first.is_file()
+    assert not third.exists()
+    assert (tmp_path / '24.state.given_up').is_file()
+    assert (
+        '24.state: renamed to *.state.given_up, since the training goes on from iteration 16' in capsys.readouterr().out
+    )
+    opt = {**options(tmp_path), 'auto_resume': True}
+    assert load_resume_state(opt)['iter'] == 16
+
+
+def test_states_of_another_training_stay(load_resume_state: Callable[..., Any], tmp_path: Path) -> None:
+    other = tmp_path / 'other'
+    other.mkdir()
+    named, newer, ours = save(other, 8), save(other, 16), save(tmp_path, 24)
+    (tmp_path / 'models' / 'net_g_8.pth').write_bytes((other / 'models' / 'net_g_8.pth').read_bytes())
+    assert load_resume_state(options(tmp_path, resume_state=str(named)))['iter'] == 8
+    assert newer.is_file()
+    assert ours.is_file()
+
+
+@pytest.mark.parametrize(('seed', 'taken'), [(DrawnSeed(3), 77), (3, 3)])
+def test_a_seed_that_was_drawn_is_the_states(
+    load_resume_state: Callable[..., Any], tmp_path: Path, seed: int, taken: int
+) -> None:
+    path = save(tmp_path, 8)
+    torch.save({**torch.load(path, weights_only=True), 'manual_seed': 77}, path)
+    opt = {**options(tmp_path), 'auto_resume': True, 'manual_seed': seed}
+    load_resume_state(opt)
+    assert opt['manual_seed'] == taken
+    assert isinstance(opt['manual_seed'], DrawnSeed) == isinstance(seed, DrawnSeed)

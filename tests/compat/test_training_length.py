@@ -14,6 +14,8 @@ from torch.utils.data import Dataset
 
 from b2b_basicsr.compat import training_length
 from b2b_basicsr.compat.training_length import last_epoch_needed
+from b2b_basicsr.data.positioned_dataset import PositionedDataset
+from b2b_basicsr.stop_request import WorkersDeafToSignals
 
 
 def iterations_of_basicsr(start_epoch: int, last_epoch: int, batches: int, iteration: int, total_iter: int) -> int:
@@ -221,3 +223,16 @@ def test_a_function_of_another_kind_is_left_alone() -> None:
     for result in results:
         wrapped = training_length._reaching_the_total(lambda opt, logger, result=result: result)
         assert wrapped({}, None) is result
+
+
+def test_models_that_are_not_ours_keep_their_samples_and_workers() -> None:
+    """Also beside a validation set of ours: they do not listen for signals, nor are their pairs of one size."""
+    opt = options(2, total_iter=4, num_worker_per_gpu=1) | {'model_type': 'SRModel'}
+    opt['datasets']['val'] = {'type': 'SingleFolderDataset'}
+    loader, sampler, *_ = create(opt, Dictionaries(6))
+    assert type(sampler) is EnlargedSampler
+    assert isinstance(loader.dataset, Dictionaries)
+    assert not isinstance(loader.worker_init_fn, WorkersDeafToSignals)
+    loader, *_ = create(opt | {'model_type': 'DeblurModel'}, Dictionaries(6))
+    assert isinstance(loader.dataset, PositionedDataset)
+    assert isinstance(loader.worker_init_fn, WorkersDeafToSignals)

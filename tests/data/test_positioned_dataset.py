@@ -97,3 +97,33 @@ def test_what_was_seen_is_left_out_of_one_epoch(replicas: int) -> None:
     assert keys(len(whole), 4) == []
     assert keys(10**6, 4) == []
     assert keys(2 * replicas, 5) == keys(0, 5)
+
+
+def test_two_threads_do_not_mix_the_generators_up() -> None:
+    """BasicSR's CPU prefetcher has two at the beginning of a training."""
+    dataset = PositionedDataset(Draws())
+    keys = [SampleKey(picture=0, seed=1, epoch=0, position=position) for position in range(300)]
+    kinds = ('python', 'numpy')
+    alone = [[dataset[key][kind] for kind in kinds] for key in keys]
+    found: dict[int, list[Any]] = {}
+
+    def read(number: int) -> None:
+        found[number] = [[sample[kind] for kind in kinds] for sample in map(dataset.__getitem__, keys)]
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(one == alone for one in found.values())
+    assert len(found) == 4
+
+
+def test_an_epoch_that_was_begun_keeps_its_number() -> None:
+    sampler = PositionedSampler(range(5), 1, 0, seed=1)
+    sampler.set_epoch(1)
+    begun = iter(sampler)
+    first = next(begun)
+    sampler.set_epoch(2)
+    assert {key.epoch for key in (first, *begun)} == {1}
+    assert {key.epoch for key in sampler} == {2}

@@ -158,3 +158,26 @@ def test_not_asked_it_goes_on(options: Options, batch: Batch) -> None:
     model = build_model(options)
     steps(model, batch, range(1, 3))
     assert not list(Path(options['path']['training_states']).iterdir())
+
+
+def test_a_state_of_basicsr_goes_on(options: Options, batch: Batch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    model = build_model(options)
+    steps(model, batch, range(1, 3))
+    model.save(0, 2)
+    theirs = {key: state_of(options, 2)[key] for key in ('epoch', 'iter', 'optimizers', 'schedulers')}
+    resumed = build_model(options)
+    resumed.resume_training(theirs)
+    steps(resumed, batch, range(3, 5))
+    assert 'The state has none: the random numbers of the model start anew' in caplog.text
+
+
+def test_another_seed_than_the_states_is_told(options: Options, batch: Batch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    model = build_model(options)
+    steps(model, batch, range(1, 3))
+    model.save(0, 2)
+    build_model(options).resume_training(state_of(options, 2))
+    assert 'manual_seed' not in caplog.text
+    build_model({**options, 'manual_seed': 7}).resume_training(state_of(options, 2))
+    assert 'The state is of manual_seed 0, and goes on with 7' in caplog.text

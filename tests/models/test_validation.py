@@ -309,3 +309,19 @@ def test_best_survives_resuming(options: Options) -> None:
     resumed = build_model(options)
     resumed.resume_training(state)
     assert resumed.best_metric_results == model.best_metric_results
+
+
+def test_what_was_validated_is_known_also_where_nothing_was_scored(options: Options, tmp_path: Path) -> None:
+    """Else a resumed training would do it again, each time."""
+    options['val'] |= {'metrics': None, 'best': None}
+    model = build_model(options)
+    assert model.lacks_validation('set', 1)
+    _validate(model, options['datasets']['val'])
+    assert not model.lacks_validation('set', 1)
+    assert model.lacks_validation('set', 2)
+    assert model.lacks_validation('another', 1)
+    broken = next((tmp_path / 'lq').rglob('*.png'))
+    broken.write_bytes(broken.read_bytes()[:100])
+    _validate(model, options['datasets']['val'], 2)
+    assert not model.lacks_validation('set', 2), 'one picture cannot be read, now or later'
+    assert not model.best_metric_results.get('set')
