@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from b2b_basicsr.printable import printable
+
 
 class UserError(ValueError):
     """A mistake in what the user gave: an option, a folder, a file.
@@ -47,6 +49,6 @@ def exit_with(error: UserError) -> NoReturn:
     said = str(error)
     for kind in (UserError, OptionError):
         said = said.rpartition(f'{__name__}.{kind.__name__}: ')[2]
-    message = ' '.join(line.strip() for line in said.splitlines())
+    message = printable(' '.join(line.strip() for line in said.splitlines()))
     print(f'error: {message}', file=sys.stderr, flush=True)
     raise SystemExit(2)

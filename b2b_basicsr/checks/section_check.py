@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY
 
+from b2b_basicsr.checks.dataset_keys import keys_read_by
 from b2b_basicsr.checks.registered import near_miss, registered
 from b2b_basicsr.checks.section_types import (
     PICTURES,
@@ -26,7 +26,8 @@ from b2b_basicsr.options.section import OptionSection, joined, no_section, numbe
 from b2b_basicsr.registration import is_our_object, is_ours
 
 _NOT_KEYS_OF_A_FILE = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
-"""What BasicSR adds at the top level; nobody sets it, and nobody minds."""
+"""What BasicSR adds at the top level."""
+_SET_BY_BASICSR = 'BasicSR sets it itself; it is passed over.'
 
 
 def check_sections(opt: Mapping[str, Any], is_train: bool) -> None:
@@ -49,6 +50,7 @@ def check_sections(opt: Mapping[str, Any], is_train: bool) -> None:
         _check_top_level(opt, file)
         _check_phases(datasets, is_train)
         file.from_options('', read)
+        _check_ignored_networks(read)
     for phase, section in datasets.items() if isinstance(datasets, Mapping) else ():
         _check_dataset(phase, section, ours)
     for key, section in read.items():
@@ -66,7 +68,10 @@ def check_sections(opt: Mapping[str, Any], is_train: bool) -> None:
 def _check_top_level(opt: Mapping[str, Any], file: type[OptionSection]) -> None:
     known = file.model_fields
     for key in opt:
-        if key in known or key in _NOT_KEYS_OF_A_FILE:
+        if key in known:
+            continue
+        if key in _NOT_KEYS_OF_A_FILE:
+            note(f'Option {key}: {_SET_BY_BASICSR}')
             continue
         if near_miss(key, known):
             raise unknown_key('', key, known)
@@ -90,39 +95,59 @@ def _check_dataset(phase: str, section: Any, ours: bool) -> None:
     key = joined('datasets', phase)
     if not isinstance(section, Mapping):
         raise no_section(key, section)
-    if not ours and section.get('type') not in DATASET_REGISTRY:
+    name = section.get('type')
+    if not ours and not (isinstance(name, str) and name in DATASET_REGISTRY):
         return
-    kind = registered(DATASET_REGISTRY, key, section.get('type'))
+    kind = registered(DATASET_REGISTRY, key, name)
     typed = dataset_section(kind, phase)
     if is_our_object(kind) and typed is None:
         other = 'PairedFolderDataset or SingleFolderDataset' if phase != 'train' else 'UnpairedBlurDataset'
         raise OptionError(f'{key}:type', f'{kind.__name__} is not for {phase}; use {other}')
     if typed is not None and (ours or is_our_object(kind)):
         typed.from_options(key, section)
+        _check_set_by_basicsr(phase, section, typed, ours)
+    if ours and section.get('color') == 'y':
+        raise OptionError(f'{key}:color', 'our models take three channels: leave it out')
     if ours and not is_our_object(kind):
-        _check_read_keys(key, section, {*_keys_read_by(kind), *LoaderOptions.model_fields, 'name', 'type'})
+        _check_read_keys(key, section, kind)
 
 
-def _check_read_keys(key: str, section: Mapping[str, Any], known: Iterable[str]) -> None:
+def _check_read_keys(key: str, section: Mapping[str, Any], kind: type[Any]) -> None:
+    read = keys_read_by(kind)
+    known = {*read.keys, *LoaderOptions.model_fields, 'name', 'type'}
     for name in section:
         if name in known:
+            continue
+        if not read.are_all:
+            note(f'Option {key}:{name}: {section["type"]} may not read it, and pass it over.')
             continue
         if near_miss(name, known):
             raise unknown_key(key, name, known)
         note(f'Option {key}:{name}: {section["type"]} does not read it; it is passed over.')
 
 
-def _keys_read_by(kind: type[Any]) -> set[str]:
-    """The keys of its section that a data set class reads, by its source, and that of its classes beneath."""
-    found: set[str] = set()
-    for each in kind.__mro__:
-        try:
-            source = inspect.getsource(each)
-        except (OSError, TypeError):
-            continue
-        found |= set(re.findall(r"""opt(?:\.get\(|\[|\s+in\s+)?['"](\w+)['"]""", source))
-        found |= set(re.findall(r"""['"](\w+)['"] in (?:self\.)?opt\b""", source))
-    return found
+def _check_set_by_basicsr(phase: str, section: Mapping[str, Any], typed: type[OptionSection], ours: bool) -> None:
+    """Keys that BasicSR writes into a section, whatever stands there."""
+    key = joined('datasets', phase)
+    scale = section.get('scale', 1)
+    if scale != 1 and (ours or 'dataroot_gt' in typed.model_fields):
+        raise OptionError(f'{key}:scale', f'{shown(scale)}: blurry and sharp pictures are of one size: leave it out')
+    if section.get('phase', phase.split('_')[0]) != phase.split('_')[0]:
+        note(f'Option {key}:phase: {_SET_BY_BASICSR}')
+    backend: Any = section['io_backend']
+    for name in ('client_keys', 'db_paths'):
+        if name in backend:
+            note(f'Option {key}:io_backend:{name}: {_SET_BY_BASICSR}')
+
+
+def _check_ignored_networks(opt: Mapping[str, Any]) -> None:
+    ignored = opt['path'].get('ignore_resume_networks') or ()
+    networks = [key for key in opt if key.startswith('network_')]
+    for name in [ignored] if isinstance(ignored, str) else ignored:
+        if name not in networks:
+            raise OptionError(
+                'path:ignore_resume_networks', f'{shown(name)} is no network here; there are {", ".join(networks)}'
+            )
 
 
 def _check_typed(key: str, section: Any, registry: Any, ours: bool) -> None:
@@ -132,7 +157,7 @@ def _check_typed(key: str, section: Any, registry: Any, ours: bool) -> None:
             return
         raise no_section(key, section)
     name = section.get('type')
-    if not ours and name not in registry and f'{name}_basicsr' not in registry:
+    if not ours and not (isinstance(name, str) and (name in registry or f'{name}_basicsr' in registry)):
         return
     if 'type' not in section:
         raise OptionError(f'{key}:type', 'missing')
@@ -159,7 +184,7 @@ def _check_arguments(key: str, section: Mapping[str, Any], kind: Any, others: tu
         if name in ('type', *others):
             continue
         if name not in known:
-            if near_miss(name, known) or not swallows:
+            if not swallows:
                 raise unknown_key(key, name, known)
             note(f'Option {key}:{name}: {section["type"]} does not know it; it may pass it over.')
             continue

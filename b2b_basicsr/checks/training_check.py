@@ -60,7 +60,7 @@ def check_optimisation(opt: Mapping[str, Any], optimizers: Sequence[str]) -> Non
     name = section.pop('type')
     scheduler = _SCHEDULERS[name]
     if name in SCHEDULERS:
-        section['total_iter'] = opt['train']['total_iter']
+        section['total_iter'] = int(opt['train']['total_iter'])
     construct(scheduler, 'train:scheduler', {'optimizer': optimizer, **section})
 
 

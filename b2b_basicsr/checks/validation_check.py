@@ -9,7 +9,7 @@ from typing import Any
 from basicsr.utils.registry import METRIC_REGISTRY
 
 from b2b_basicsr.checks.registered import registered
-from b2b_basicsr.errors import UserError
+from b2b_basicsr.errors import OptionError, UserError
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.val_options import ValOptions
 from b2b_basicsr.records.score_names import Comparison
@@ -35,6 +35,10 @@ def check_validation(opt: dict[str, Any], options: type[ValOptions], comparison:
     opt['val'].setdefault('save_img', val.save_img)
     metrics = opt['val'].get('metrics') or {}
     for name, section in metrics.items():
+        if not name.isprintable() or not name.strip():
+            raise OptionError(
+                'val:metrics', f'{name!r} stands in logs and tables: give it a name of one printable line'
+            )
         _check_metric(f'val:metrics:{name}', section)
     if val.best is not None:
         _check_best(opt, val.best, Scores(metrics, comparison))

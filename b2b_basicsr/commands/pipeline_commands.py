@@ -20,6 +20,7 @@ def train(arguments: tuple[str, ...]) -> None:
     _become('train', arguments)
     from basicsr.train import train_pipeline
 
+    _refuse_unknown_model_type()
     train_pipeline(os.getcwd())
 
 
@@ -33,9 +34,16 @@ def test(arguments: tuple[str, ...]) -> None:
     _become('test', arguments)
     from basicsr.test import test_pipeline
 
+    _refuse_unknown_model_type()
     test_pipeline(os.getcwd())
 
 
 def _become(command: str, arguments: tuple[str, ...]) -> None:
     # BasicSR parses sys.argv itself, and notes it in the copy of the option file that it keeps with the experiment.
     sys.argv = [f'b2b {command}', *arguments]
+
+
+def _refuse_unknown_model_type() -> None:
+    from b2b_basicsr.compat.option_checks import refuse_unknown_model_type
+
+    refuse_unknown_model_type()

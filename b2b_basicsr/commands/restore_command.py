@@ -132,11 +132,12 @@ def restore(
     from tqdm import tqdm
 
     from b2b_basicsr.prepare.write_errors import cannot_write
+    from b2b_basicsr.printable import printable
     from b2b_basicsr.restore.ffmpeg_call import ffmpeg_is_there
     from b2b_basicsr.restore.in_background import some_still_at_work
     from b2b_basicsr.restore.inputs import find_jobs, said_of_others
     from b2b_basicsr.restore.pipeline import Blur2BlurPipeline
-    from b2b_basicsr.restore.restore_files import Outcome, RestoreSettings, printable, restore_files
+    from b2b_basicsr.restore.restore_files import Outcome, RestoreSettings, restore_files
     from b2b_basicsr.restore.sharing import Meeting, Share
     from b2b_basicsr.whole_file import clear_leftovers
 

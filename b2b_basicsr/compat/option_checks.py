@@ -15,12 +15,13 @@ from typing import Any, NoReturn
 
 from b2b_basicsr.compat.launchers import Wish, meet, refuse_shared_gpus, take_device
 from b2b_basicsr.compat.mend import Mend
-from b2b_basicsr.compat.our_option_files import is_our_option_file, may_be_our_option_file
+from b2b_basicsr.compat.our_option_files import is_our_model, is_our_option_file, may_be_our_option_file
 from b2b_basicsr.compat.training_script import wrap_parse_options
 from b2b_basicsr.errors import OptionError, ToldElsewhereError, UserError, exit_with
 from b2b_basicsr.options.drawn_seed import DrawnSeed
 from b2b_basicsr.options.option_file import force_option, read_option_file, unshared
 from b2b_basicsr.options.option_lines import OptionLines, option_errors_placed, use_for_late_errors
+from b2b_basicsr.options.section import shown
 from b2b_basicsr.processes import HEAD_START, failing_together, gathered, this_process
 
 OptionCheck = Callable[[dict[str, Any], argparse.Namespace], None]
@@ -103,6 +104,7 @@ def _command_line() -> argparse.Namespace | None:
     parser.add_argument('-opt', type=str, required=True)
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none')
     parser.add_argument('--force_yml', nargs='+', default=())
+    parser.add_argument('--debug', action='store_true')
     try:
         args, _ = parser.parse_known_args()
     except ValueError:
@@ -127,6 +129,7 @@ def _start_and_check(args: argparse.Namespace, is_train: bool) -> dict[str, Any]
         try:
             with option_errors_placed(args.opt, args.force_yml):
                 if not is_our_option_file(opt):
+                    _check_model_type(opt)
                     _check_parts(opt, is_train)
                     return opt
                 _check_before_parsing(opt, args, is_train)
@@ -136,7 +139,8 @@ def _start_and_check(args: argparse.Namespace, is_train: bool) -> dict[str, Any]
     if args.launcher != 'none' and (not opt or is_our_option_file(opt)):
         _start_together(args.launcher, opt, mistake)
         return opt
-    _refuse_processes_apart()
+    if args.launcher == 'none':
+        _refuse_processes_apart()
     if mistake is not None:
         raise mistake
     return opt
@@ -206,12 +210,46 @@ def _check_before_parsing(opt: dict[str, Any], args: argparse.Namespace, is_trai
         raise OptionError('num_gpu', 'must be there: auto, a number of GPUs, or 0 for the CPU')
     if not isinstance(opt.get('name'), str):
         raise OptionError('name', 'must be there, a text: experiments/NAME is where the results go')
-    if 'val' in opt and opt['val'] is None and 'debug' in opt['name'] and is_train:
-        raise OptionError('val', 'with debug in its name, a training needs the section, or leaves it out')
+    if 'val' in opt and opt['val'] is None and ('debug' in opt['name'] or args.debug) and is_train:
+        raise OptionError(
+            'val', 'a training that is debugged (--debug, or its name) needs the section, or leaves it out'
+        )
     seed = opt.get('manual_seed')
-    if seed is not None and not (type(seed) is int and 0 <= seed < 2**32 - 4096):
-        raise OptionError('manual_seed', f'{seed!r} must be a whole number from 0 up, or ~')
+    ours = is_our_model(opt)  # whose types say more
+    if seed is not None and not ours and not (type(seed) is int and 0 <= seed < 2**32 - 4096):
+        raise OptionError('manual_seed', f'{shown(seed)}: must be a whole number from 0 up, or ~')
     _check_parts(opt, is_train)
+
+
+def refuse_unknown_model_type() -> None:
+    """Ends in one line if the command line's option file, anybody's, names a model that nobody has registered.
+
+    BasicSR archives an older experiment before it looks for the model.
+
+    Raises:
+        UserError: naming the nearest model.
+    """
+    args = _command_line()
+    if args is None:
+        return
+    try:
+        opt = read_option_file(args.opt)
+        for entry in args.force_yml:
+            force_option(opt, entry, args.opt)
+    except UserError:
+        return  # told, if it is ours to tell, where the options are parsed
+    with option_errors_placed(args.opt, args.force_yml):
+        _check_model_type(opt)
+
+
+def _check_model_type(opt: dict[str, Any]) -> None:
+    from basicsr.utils.registry import MODEL_REGISTRY
+
+    from b2b_basicsr.checks.registered import registered  # imports what imports this
+
+    if 'model_type' not in opt:
+        raise OptionError('model_type', 'missing')
+    registered(MODEL_REGISTRY, 'model_type', opt['model_type'])
 
 
 def _check_parts(opt: dict[str, Any], is_train: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from basicsr.utils import imfrombytes
 
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.printable import printable
 
 
 def read_sample(dataset: Any, index: int) -> Mapping[str, Any]:
@@ -49,13 +50,13 @@ def _what_is_broken(dataset: Any, index: int) -> str | None:
                 raise ValueError('no picture, or a part of one')
         except Exception as cause:
             reason = ' '.join(str(cause).split()) or type(cause).__name__
-            return f'{path} cannot be read as a picture ({reason})'
+            return f'{printable(path)} cannot be read as a picture ({printable(reason)})'
         sizes[path] = (picture.shape[1], picture.shape[0])
     if len(set(sizes.values())) > 1:
         (path, size), (twin, other) = list(sizes.items())[:2]
-        return f'{path} measures {size[0]}x{size[1]}, its twin {twin} {other[0]}x{other[1]}'
+        return f'{printable(path)} measures {size[0]}x{size[1]}, its twin {printable(twin)} {other[0]}x{other[1]}'
     wanted = dataset.opt.get('gt_size') if dataset.opt.get('phase') == 'train' else None
     for path, size in sizes.items():
         if wanted and min(size) < wanted:
-            return f'{path} measures {size[0]}x{size[1]}, smaller than the crop, gt_size {wanted}'
+            return f'{printable(path)} measures {size[0]}x{size[1]}, smaller than the crop, gt_size {wanted}'
     return None

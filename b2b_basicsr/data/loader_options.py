@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
@@ -24,7 +25,39 @@ from b2b_basicsr.options.section import (
 
 MAX_REPLACED = 100
 
+
+def name_template(text: str) -> str:
+    """What BasicSR formats with the name of a sharp picture.
+
+    Raises:
+        ValueError: if that could fail: it has not one plain ``{}``, or other braces.
+    """
+    if text.count('{}') != 1 or any(brace in text.replace('{}', '') for brace in '{}'):
+        raise ValueError('must hold {} once, as {}_blur does, and no other braces')
+    return text
+
+
+NameTemplate = Annotated[
+    Text, Field(json_schema_extra={'pattern': r'^[^{}]*\{\}[^{}]*$'}), AfterValidator(name_template)
+]
+
 Workers = Annotated[Whole, Field(ge=0, le=1024)]
+
+
+Channels = Annotated[list[Number], Field(json_schema_extra={'minItems': 3, 'maxItems': 3})]
+EnlargeRatio = Annotated[Positive, Field(le=100_000)]  # the order of a whole epoch is in memory
+
+
+def _refuse_other_channels(mean: Sequence[float] | None, std: Sequence[float] | None, color: str | None) -> None:
+    wanted = 1 if color == 'y' else 3
+    for key, numbers in (('mean', mean), ('std', std)):
+        if numbers is not None and len(numbers) != wanted:
+            raise ValueError(f'{key}: {len(numbers)} numbers; give {wanted}, one for each channel')
+    if (mean is None) != (std is None):
+        there, missing = ('mean', 'std') if std is None else ('std', 'mean')
+        raise ValueError(f'{there}: needs {missing}, too')
+    if std is not None and min(std) <= 0:
+        raise ValueError('std: must be above 0 in each channel')
 
 
 class IoBackend(OptionSection):
@@ -49,7 +82,7 @@ class LoaderOptions(OptionSection):
     """Pictures of each set in a batch, for each GPU."""
     num_worker_per_gpu: Workers = 0
     """Processes that load pictures, for each GPU; 0: the training's own."""
-    dataset_enlarge_ratio: Positive = 1
+    dataset_enlarge_ratio: EnlargeRatio = 1
     """How many times an epoch passes over the pictures: for few of them, so that epochs are not over at once."""
     prefetch_mode: Literal['cpu', 'cuda'] | None = None
     """Load ahead: in a thread (`cpu`), or onto the GPU (`cuda`); `~`: no."""
@@ -92,12 +125,12 @@ class PictureSetOptions(OptionSection):
     """Folder of the blurry pictures, at any depth; or an LMDB."""
     io_backend: IoBackend
     """How pictures are stored."""
-    mean: list[Number] | None = None
-    """Subtracted from each channel, before anything else."""
-    std: list[Number] | None = None
-    """What each channel is divided by then."""
+    mean: Channels | None = None
+    """Subtracted from each channel, before anything else; with `std`."""
+    std: Channels | None = None
+    """What each channel is divided by then, above 0."""
     color: Literal['rgb', 'y'] | None = None
-    """`y`: luma alone."""
+    """`y`: luma alone, for other models than ours, whose networks take three channels."""
     pin_memory: Flag = False
     """As in training."""
     prefetch_mode: Literal['cpu', 'cuda'] | None = None
@@ -116,13 +149,18 @@ class PictureSetOptions(OptionSection):
     scale: SkipJsonSchema[Whole | None] = None
     """BasicSR's own."""
 
+    @model_validator(mode='after')
+    def _a_number_for_each_channel(self) -> Self:
+        _refuse_other_channels(self.mean, self.std, self.color)
+        return self
+
 
 class SingleFolderOptions(PictureSetOptions):
     """Pictures without ground truth, at any depth."""
 
     type: Literal['SingleFolderDataset']
     """`SingleFolderDataset`"""
-    meta_info_file: SkipJsonSchema[Any] = None
+    meta_info_file: SkipJsonSchema[PathText | None] = None
     """Not for folders within folders; the data set says why."""
 
 
@@ -146,7 +184,7 @@ class _PairedOptions(PictureSetOptions):
     """For training alone."""
     use_rot: Flag = False
     """For training alone."""
-    dataset_enlarge_ratio: Positive = 1
+    dataset_enlarge_ratio: EnlargeRatio = 1
     """For training alone."""
 
 
@@ -155,7 +193,7 @@ class PairedFolderOptions(_PairedOptions):
 
     type: Literal['PairedFolderDataset']
     """`PairedFolderDataset`"""
-    meta_info_file: SkipJsonSchema[Any] = None
+    meta_info_file: SkipJsonSchema[PathText | None] = None
     """Not for folders within folders; the data set says why."""
 
 
@@ -168,7 +206,7 @@ class PairedImageOptions(_PairedOptions):
     """`PairedImageDataset`"""
     meta_info_file: PathText | None = None
     """A text file with a name of a sharp picture in each line; `~`: all of the folder."""
-    filename_tmpl: Text = '{}'
+    filename_tmpl: NameTemplate = '{}'
     """Name of the blurry picture, without extension, by that of the sharp one, as `{}_blur`."""
 
 
@@ -185,12 +223,17 @@ class _PairedTrainOptions(LoaderOptions):
     """Mirror some pairs."""
     use_rot: Flag = False
     """Turn some pairs by 90 degrees, or flip them upside down."""
-    mean: list[Number] | None = None
-    """Subtracted from each channel, before anything else."""
-    std: list[Number] | None = None
-    """What each channel is divided by then."""
+    mean: Channels | None = None
+    """Subtracted from each channel, before anything else; with `std`."""
+    std: Channels | None = None
+    """What each channel is divided by then, above 0."""
     color: Literal['rgb', 'y'] | None = None
-    """`y`: luma alone."""
+    """`y`: luma alone, for other models than ours, whose networks take three channels."""
+
+    @model_validator(mode='after')
+    def _a_number_for_each_channel(self) -> Self:
+        _refuse_other_channels(self.mean, self.std, self.color)
+        return self
 
 
 class PairedFolderTrainOptions(_PairedTrainOptions):
@@ -198,7 +241,7 @@ class PairedFolderTrainOptions(_PairedTrainOptions):
 
     type: Literal['PairedFolderDataset']
     """`PairedFolderDataset`"""
-    meta_info_file: SkipJsonSchema[Any] = None
+    meta_info_file: SkipJsonSchema[PathText | None] = None
     """Not for folders within folders; the data set says why."""
 
 
@@ -211,5 +254,5 @@ class PairedImageTrainOptions(_PairedTrainOptions):
     """`PairedImageDataset`"""
     meta_info_file: PathText | None = None
     """A text file with a name of a sharp picture in each line; `~`: all of the folder."""
-    filename_tmpl: Text = '{}'
+    filename_tmpl: NameTemplate = '{}'
     """Name of the blurry picture, without extension, by that of the sharp one, as `{}_blur`."""

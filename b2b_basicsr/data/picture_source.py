@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -20,6 +21,7 @@ from b2b_basicsr.data.random_crop import Croppable, Size, resized
 from b2b_basicsr.data.worker_threads import keep_worker_to_one_thread
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.picture_content import decoded, header_size, most_pixels, open_header, refuse_bomb
+from b2b_basicsr.printable import printable
 from b2b_basicsr.regular_file import require_regular_file
 
 
@@ -56,17 +58,12 @@ class PictureSource:
             raise UserError(f'{self.option_key}: io_backend type {self._backend.get("type")!r}; use disk or lmdb')
         if self.root.suffix == '.lmdb':
             raise UserError(f'{self.option_key}: {str(self.root)!r} is an LMDB; set io_backend: {{type: lmdb}}')
-        names = []
-
-        def give_up(error: OSError) -> None:
-            raise UserError(f'{self.option_key}: {error.filename} cannot be listed ({error.strerror}); mend that')
-
-        for folder, subfolders, files in os.walk(self.root, onerror=give_up, followlinks=True):
-            subfolders[:] = [name for name in subfolders if not name.startswith('.') and not _leads_back(folder, name)]
-            for file in files:
-                if not file.startswith('.') and file.lower().endswith(IMG_EXTENSIONS):
-                    names.append(Path(folder, file).relative_to(self.root).as_posix())
-        return sorted(names)
+        try:
+            return sorted(file.relative_to(self.root).as_posix() for file in _pictures_below(self.root))
+        except OSError as error:
+            raise UserError(
+                f'{self.option_key}: {printable(str(error.filename))} cannot be listed ({error.strerror}); mend that'
+            ) from error
 
     def _list_lmdb(self) -> list[str]:
         if self.root.suffix != '.lmdb' or not (self.root / 'meta_info.txt').is_file():
@@ -201,15 +198,44 @@ class PictureSource:
             refuse_bomb(size)
         except UserError as cause:
             raise UserError(
-                f'{self.option_key}: {self.path(index)} measures {picture.width}x{picture.height}, resized {cause}'
+                f'{self.option_key}: {printable(self.path(index))} measures {picture.width}x{picture.height}, resized '
+                f'{cause}'
             ) from cause
         return picture.resize(size, Image.Resampling.BICUBIC)
 
 
-def _leads_back(folder: str, name: str) -> bool:
-    """Whether a link within a folder leads to this or to one above, round and round."""
-    path = Path(folder, name)
-    return path.is_symlink() and path.resolve() in [above.resolve() for above in path.parents]
+def _pictures_below(root: Path) -> Iterator[Path]:
+    """The picture files of a folder, and of each folder within it or behind a link in it, once.
+
+    Links to folders come last, and in order, so that a folder that is reached by several ways goes by its own name.
+
+    Raises:
+        OSError: if a folder cannot be listed.
+    """
+    visited: set[tuple[int, int]] = set()
+
+    def is_new(folder: Path) -> bool:
+        found = folder.stat()
+        place = (found.st_dev, found.st_ino)
+        is_first = place not in visited
+        visited.add(place)
+        return is_first
+
+    def give_up(error: OSError) -> None:
+        raise error
+
+    starts = deque([root])
+    while starts:
+        start = starts.popleft()
+        if not is_new(start):
+            continue
+        for folder, subfolders, files in os.walk(start, onerror=give_up):
+            within = [Path(folder, name) for name in sorted(subfolders) if not name.startswith('.')]
+            starts.extend(path for path in within if path.is_symlink())
+            subfolders[:] = [path.name for path in within if not path.is_symlink() and is_new(path)]
+            for file in files:
+                if not file.startswith('.') and file.lower().endswith(IMG_EXTENSIONS):
+                    yield Path(folder, file)
 
 
 def _minds_size(size: Size) -> bool:
@@ -255,8 +281,8 @@ def decoded_size(option_key: str, path: str) -> Size:
 
 
 def _unreadable(option_key: str, path: str, cause: Exception) -> UserError:
-    reason = ' '.join(str(cause).split()) or type(cause).__name__
-    return UserError(f'{option_key}: {path} cannot be read as a picture ({reason}); mend it or take it out')
+    reason = printable(' '.join(str(cause).split()) or type(cause).__name__)
+    return UserError(f'{option_key}: {printable(path)} cannot be read as a picture ({reason}); mend it or take it out')
 
 
 def matched_pairs(first: PictureSource, second: PictureSource) -> list[tuple[int, int]]:
@@ -293,6 +319,6 @@ def refuse_unequal_twins(blur: PictureSource, index: int, size: Size, twin_size:
     """
     if size != twin_size:
         raise UserError(
-            f'{blur.option_key}: {blur.path(index)} measures {size[0]}x{size[1]}, its sharp twin '
+            f'{blur.option_key}: {printable(blur.path(index))} measures {size[0]}x{size[1]}, its sharp twin '
             f'{twin_size[0]}x{twin_size[1]}; pairs must be of one size'
         )

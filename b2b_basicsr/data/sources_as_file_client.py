@@ -8,6 +8,7 @@ from typing import Any
 
 from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.printable import printable
 
 _LONGEST_FOR_OPENCV = 1 << 20
 
@@ -36,8 +37,8 @@ class SourcesAsFileClient:
         picture = source.read_at(path)
         if max(picture.size) > _LONGEST_FOR_OPENCV:
             raise UserError(
-                f'{source.option_key}: {path} measures {picture.width}x{picture.height}, and OpenCV reads at most '
-                f'{_LONGEST_FOR_OPENCV} pixels a side; take it out'
+                f'{source.option_key}: {printable(path)} measures {picture.width}x{picture.height}, and OpenCV reads '
+                f'at most {_LONGEST_FOR_OPENCV} pixels a side; take it out'
             )
         file = io.BytesIO()
         picture.save(file, 'ppm')

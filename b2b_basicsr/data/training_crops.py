@@ -16,6 +16,7 @@ from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.data.random_crop import Croppable, RandomCrop, Size, resized
 from b2b_basicsr.data.unpaired_blur_options import UnpairedBlurOptions
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.printable import printable
 
 Picture = NDArray[np.float32]
 
@@ -97,8 +98,8 @@ class TrainingCrops:
         wanted = self._settings.gt_size
         if min(resized(size, None if native_size else self._settings.resize)) < wanted:
             raise UserError(
-                f'{source.option_key}: {source.path(index)} measures {size[0]}x{size[1]}, smaller than the crop, '
-                f'gt_size {wanted}; take it out, lower gt_size, or set resize'
+                f'{source.option_key}: {printable(source.path(index))} measures {size[0]}x{size[1]}, smaller than the '
+                f'crop, gt_size {wanted}; take it out, lower gt_size, or set resize'
             )
 
     def unpaired(

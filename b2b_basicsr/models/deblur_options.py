@@ -13,6 +13,10 @@ from b2b_basicsr.models.training_options import BaseTrainOptions, LossSection
 from b2b_basicsr.options.section import PathText, Positive
 
 
+def _or_none(schema: dict[str, Any]) -> None:
+    schema['anyOf'] = [{'type': schema.pop('type'), 'items': schema.pop('items')}, {'type': 'null'}]
+
+
 class DeblurTrainOptions(BaseTrainOptions):
     """``train``."""
 
@@ -24,7 +28,7 @@ class DeblurTrainOptions(BaseTrainOptions):
     """VGG's weights for `PerceptualLoss`: `download`, a file of torchvision's, or what torch has downloaded before."""
     max_grad_norm: Positive | None = None
     """Larger gradients are scaled down to this norm, of all weights together; `~`: no clipping."""
-    progressive_patches: list[PatchStage] = Field(default_factory=list)
+    progressive_patches: list[PatchStage] = Field(default_factory=list, json_schema_extra=_or_none)
     """Stages of growing patches and shrinking batches, which are cut from what the loader gives; `~`: none."""
     mixup_opt: MixupOptions | None = None
     """Pairs mixed with others of the batch; `~`: none."""

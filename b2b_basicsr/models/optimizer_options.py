@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from b2b_basicsr.options.section import Count, Decay, Flag, NotNegative, OptionSection, Positive, PositiveCount
+from b2b_basicsr.options.section import Decay, Flag, IterationCount, Iterations, NotNegative, OptionSection, Positive
 
-_Counts = Annotated[list[Count], Field(min_length=1)]
+_Counts = Annotated[list[IterationCount], Field(min_length=1)]
 _Weights = Annotated[list[NotNegative], Field(min_length=1)]
 
 
@@ -50,7 +50,7 @@ class LinearDecayOptions(OptionSection):
 
     type: Literal['LinearDecayLR']
     """`LinearDecayLR`"""
-    start: Count
+    start: IterationCount
     """The last iteration at the full learning rate."""
 
 
@@ -59,7 +59,7 @@ class ConstantCosineOptions(OptionSection):
 
     type: Literal['ConstantCosineLR']
     """`ConstantCosineLR`"""
-    start: Count
+    start: IterationCount
     """The last iteration at the full learning rate; 0 is a plain cosine."""
     eta_min: NotNegative = 0.0
     """The learning rate at the end."""
@@ -70,7 +70,7 @@ class MultiStepOptions(OptionSection):
 
     type: Literal['MultiStepLR', 'MultiStepRestartLR']
     """`MultiStepLR` or `MultiStepRestartLR`, which are one."""
-    milestones: list[Count]
+    milestones: list[IterationCount]
     """Iterations at which the learning rate falls."""
     gamma: Positive = 0.1
     """The factor."""
@@ -93,7 +93,7 @@ class CosineRestartOptions(OptionSection):
 
     type: Literal['CosineAnnealingRestartLR']
     """`CosineAnnealingRestartLR`"""
-    periods: Annotated[list[PositiveCount], Field(min_length=1)]
+    periods: Annotated[list[Iterations], Field(min_length=1)]
     """Iterations of each period; `total_iter` in all, at least."""
     restart_weights: _Weights = Field(default=[1])
     """Factor of the learning rate in each period."""

@@ -8,13 +8,13 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from b2b_basicsr.options.section import CropSide, OptionSection, PositiveCount
+from b2b_basicsr.options.section import CropSide, Iterations, OptionSection, PositiveCount
 
 
 class PatchStage(OptionSection):
     """One entry of ``train: progressive_patches``: so many iterations on patches and batches of this size."""
 
-    iterations: PositiveCount
+    iterations: Iterations
     """How long the stage lasts."""
     gt_size: CropSide
     """Side of its patches in pixels."""

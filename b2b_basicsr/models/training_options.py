@@ -11,6 +11,7 @@ from b2b_basicsr.models.optimizer_options import OptimizerOptions, SchedulerOpti
 from b2b_basicsr.options.section import (
     Decay,
     Flag,
+    IterationCount,
     Iterations,
     NotNegative,
     OptionSection,
@@ -84,9 +85,9 @@ class BaseTrainOptions(OptionSection):
     """Optimiser of network_g."""
     scheduler: SchedulerOptions
     """Learning rate over the training."""
-    total_iter: PositiveCount
+    total_iter: Iterations
     """Iterations of the training."""
-    warmup_iter: Annotated[Whole, Field(ge=-1)] = -1
+    warmup_iter: Literal[-1] | IterationCount = -1
     """Iterations in which the learning rate rises from 0; -1: none."""
     amp: Literal['bf16', 'fp16'] | None = None
     """Precision: `bf16` takes half the time and less memory where the device has it, `fp16` is for GPUs without;

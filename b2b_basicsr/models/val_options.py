@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from b2b_basicsr.models.training_options import TypedSection
-from b2b_basicsr.options.section import Count, Flag, Iterations, OptionSection, PositiveCount, Text, Whole
+from b2b_basicsr.options.section import Count, FileNamePart, Flag, Iterations, OptionSection, PositiveCount, Text, Whole
 from b2b_basicsr.tiling import DEFAULT_OVERLAP, tile_starts
 
 
@@ -77,7 +77,7 @@ class ValOptions(OptionSection):
 class RestorationValOptions(ValOptions):
     """``val`` of the models that restore pictures."""
 
-    suffix: Text | None = None
+    suffix: FileNamePart | None = None
     """Of the pictures that a test saves; `~`: the file's `name`."""
     tile: Annotated[Whole, Field(ge=64)] | None = None
     """Run the networks on tiles of so many pixels, a multiple of 32; `~`: on whole pictures."""

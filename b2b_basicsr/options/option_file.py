@@ -111,6 +111,11 @@ def _yaml_message(path: str | Path, error: Exception) -> str:
     mark = getattr(error, 'problem_mark', None)
     where = f'{path}:{mark.line + 1}:{mark.column + 1}' if mark is not None else path
     problem = getattr(error, 'problem', None) or str(error)
+    if 'tag:yaml.org,2002:merge' in problem:
+        return (
+            f'{where}: BasicSR does not read merge keys (<<): write the keys out, or give a whole section by its alias '
+            '(optim_d: *adam)'
+        )
     return f'{where}: the option file is not valid YAML: {_in_one_line(problem)}'
 
 

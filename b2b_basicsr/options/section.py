@@ -13,12 +13,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ValidationError,
 )
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import CoreSchema, ErrorDetails
 from pydantic_core.core_schema import no_info_after_validator_function
 from typing_extensions import Self
@@ -42,10 +44,16 @@ def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-def _whole_count(value: float) -> float:
-    if value != int(value):
-        raise ValueError('must be a whole number')
-    return value
+def _without_point(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _printable_part(text: str) -> str:
+    if '/' in text or not text.isprintable():
+        raise ValueError('must be part of a file name: no slashes, no line breaks')
+    if len(text.encode('utf-8', 'surrogatepass')) > 100:
+        raise ValueError('must be part of a file name: 100 bytes at most')
+    return text
 
 
 def _possible(text: str) -> str:
@@ -72,13 +80,26 @@ Decay = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[Whole, Field(ge=0)]
 PositiveCount = Annotated[Whole, Field(gt=0)]
 CropSide = Annotated[Whole, Field(gt=0, le=16384)]
-Iterations = Annotated[Number, Field(gt=0, json_schema_extra={'multipleOf': 1}), AfterValidator(_whole_count)]
+IterationCount = Annotated[int, Field(strict=True, ge=0), BeforeValidator(_without_point)]
+"""A number of iterations, or 0; ``!!float 5e3`` will do, as in BasicSR's files."""
+Iterations = Annotated[int, Field(strict=True, gt=0), BeforeValidator(_without_point)]
 """A number of iterations; ``!!float 5e3`` will do."""
 PathText = Annotated[Text, Field(min_length=1), AfterValidator(_possible)]
 FolderName = Annotated[
-    Text, Field(min_length=1, json_schema_extra={'maxLength': 200, 'pattern': '^[^/]+$'}), AfterValidator(_one_folder)
+    Text,
+    Field(
+        min_length=1,
+        json_schema_extra={'maxLength': 200, 'pattern': r'^(?!\.{1,2}$)(?!\s)[^/\x00-\x1f\x7f]*[^/\s\x00-\x1f\x7f]$'},
+    ),
+    AfterValidator(_one_folder),
 ]
 """What a folder is called that is made for it."""
+FileNamePart = Annotated[
+    Text,
+    Field(json_schema_extra={'maxLength': 100, 'pattern': r'^[^/\x00-\x1f\x7f]*$'}),
+    AfterValidator(_printable_part),
+]
+"""What becomes a part of a file's name."""
 Range = Annotated[tuple[Number, Number], AfterValidator(_rising)]
 
 
@@ -160,19 +181,33 @@ def joined(option_key: str, *more: Any) -> str:
 
 def shown(value: Any) -> str:
     """A value for a message: in one line, and short."""
-    text = _YAMLS.get(str(value), repr(value)) if value is None or isinstance(value, bool) else repr(value)
+    plain = dict(value) if isinstance(value, Mapping) else value  # BasicSR's reader makes ordered ones
+    text = _YAMLS.get(str(value), repr(value)) if value is None or isinstance(value, bool) else repr(plain)
     return text if len(text) <= _LONGEST_VALUE else f'{text[: _LONGEST_VALUE - 3]}...'
 
 
-def number_in_text(value: Any) -> str:
-    """Why a text that looks like a number is none, and how to write it; nothing for any other value."""
+def _told_keys(section: type[BaseModel]) -> list[str]:
+    """The keys that a user may set: BasicSR adds others, which the section has to take."""
+    fields = section.model_fields.items()
+    return [key for key, field in fields if SkipJsonSchema not in map(type, field.metadata)]
+
+
+def number_in_text(value: Any, whole: bool = False) -> str:
+    """Why a text that looks like a number is none, and how to write it; nothing for any other value.
+
+    Args:
+        value: what YAML gave.
+        whole: only a whole number will do, which ``!!float`` would not make.
+    """
     try:
         number = float(value) if isinstance(value, str) else math.nan
     except ValueError:
         return ''
-    if not math.isfinite(number) or len(value) > 30:
+    if not math.isfinite(number) or len(value) > 30 or (whole and not number.is_integer()):
         return ''
     plain = format(Decimal(repr(number)), 'f').removesuffix('.0') if 1e-9 < abs(number) < 1e15 else ''
+    if whole:
+        return f' ({READ_BY_YAML} {value.strip()} as text: write {int(number)})' if abs(number) < 1e15 else ''
     either = f'{plain} or ' if plain else ''
     return f' ({READ_BY_YAML} {value.strip()} as text: write {either}!!float {value.strip()})'
 
@@ -212,7 +247,7 @@ def _told(section: type[BaseModel], option_key: str, place: Loc, errors: Sequenc
     key = joined(option_key, *place)
     if first['type'] == 'extra_forbidden':
         within = _section_at(section, first['loc'][:-1])
-        return unknown_key(joined(option_key, *place[:-1]), place[-1], within.model_fields)
+        return unknown_key(joined(option_key, *place[:-1]), place[-1], _told_keys(within))
     if first['type'] == 'missing' and not isinstance(first['loc'][-1], int):
         return OptionError(key, 'missing')
     if first['type'] == 'union_tag_not_found':
@@ -232,7 +267,7 @@ def _told(section: type[BaseModel], option_key: str, place: Loc, errors: Sequenc
 
 
 def _hint(error: ErrorDetails, message: str) -> str:
-    return number_in_text(error['input']) if 'number' in message else ''
+    return number_in_text(error['input'], 'whole number' in message) if 'number' in message else ''
 
 
 _EXPECTED = {

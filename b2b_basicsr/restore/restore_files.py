@@ -24,6 +24,7 @@ from tqdm import tqdm
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.strip_picture import strip_picture
 from b2b_basicsr.prepare.write_errors import cannot_write
+from b2b_basicsr.printable import printable
 from b2b_basicsr.restore.in_background import Patience, ReadAhead, WriteBehind, wait_for, wait_until_done
 from b2b_basicsr.restore.inputs import Job
 from b2b_basicsr.restore.picture_file import (
@@ -246,12 +247,6 @@ def _read_each(jobs: Sequence[Job], settings: RestoreSettings) -> Iterator[_Inpu
                 yield _Input(job, picture=read_picture(job.source))
         except Exception as cause:
             yield _Input(job, failure=cause)
-
-
-def printable(text: str) -> str:
-    """One line that any terminal can show, whatever stands in a file's name."""
-    text = text.encode('utf-8', 'backslashreplace').decode('utf-8')
-    return ''.join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def _why(cause: Exception) -> str | None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from basicsr.utils import misc
 from basicsr.utils import options as basicsr_options
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from b2b_basicsr.checks.data_check import with_bar
 from b2b_basicsr.checks.option_check import check_data, check_datasets
 from b2b_basicsr.compat.option_checks import standing_in
+from b2b_basicsr.compat.resume_state import read_state
 from b2b_basicsr.data.picture_checks import Check, Progress, all_outcomes
-from b2b_basicsr.errors import UserError
+from b2b_basicsr.errors import OptionError, UserError
 from b2b_basicsr.options.option_file import force_option, read_option_file
 from b2b_basicsr.registration import is_ours
 from b2b_basicsr.trial.picture_census import CountedSet, count_pictures, tell_all
@@ -31,10 +33,12 @@ class ParsedOptions:
     Args:
         opt: as BasicSR's parser gives it.
         counted: the pictures of each of its ``datasets``.
+        state: of the training that it resumes, if it does.
     """
 
     opt: dict[str, Any]
     counted: dict[str, list[CountedSet]]
+    state: Mapping[str, Any] | None = None
 
 
 def parse(option_file: Path, forced: Sequence[str]) -> ParsedOptions:
@@ -51,8 +55,11 @@ def parse(option_file: Path, forced: Sequence[str]) -> ParsedOptions:
     trains = _is_training(option_file, forced)
     told = ['b2b check', '-opt', str(option_file), *(['--force_yml', *forced] if forced else [])]
     counted: dict[str, list[CountedSet]] = {}
+    states: list[Mapping[str, Any]] = []
 
     def look_at_data(opt: dict[str, Any], args: argparse.Namespace) -> None:
+        if trains and opt['path'].get('resume_state'):
+            states.append(_resumed_state(opt))  # first, as pictures take long
         check_datasets(opt, _pass_over)
         counted.update(count_pictures(opt['datasets']))
         check_datasets(opt, _tell_all)
@@ -60,7 +67,21 @@ def parse(option_file: Path, forced: Sequence[str]) -> ParsedOptions:
     with standing_in(check_data, look_at_data), _command_line(told):
         opt, _ = basicsr_options.parse_options(os.getcwd(), is_train=trains)
     opt['root_path'] = os.getcwd()  # as BasicSR's training does
-    return ParsedOptions(opt, counted)
+    return ParsedOptions(opt, counted, states[0] if states else None)
+
+
+def _resumed_state(opt: dict[str, Any]) -> Mapping[str, Any]:
+    """What the option file resumes, whose networks become those to load.
+
+    Not by BasicSR's ``load_resume_state``, which puts the experiment's folder in order: here it must stay as it is.
+    """
+    path = str(opt['path']['resume_state'])
+    try:
+        state = read_state(path)
+        misc.check_resume(opt, state['iter'])
+    except UserError as error:
+        raise OptionError('path:resume_state', str(error)) from error
+    return state
 
 
 @contextmanager

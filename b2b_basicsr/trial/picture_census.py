@@ -23,6 +23,7 @@ from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.data.random_crop import Size
 from b2b_basicsr.data.unpaired_blur_dataset import UnpairedBlurDataset
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.printable import printable
 
 _TOLD_ONE_BY_ONE = 20
 _LMDB = 'lmdb'
@@ -150,7 +151,7 @@ def tell_all(outcomes: Sequence[object], what: str, are_wrong: str) -> None:
     if not mistakes:
         return
     for mistake in mistakes[:_TOLD_ONE_BY_ONE]:
-        print(mistake, file=sys.stderr)
+        print(printable(mistake), file=sys.stderr)
     if len(mistakes) > _TOLD_ONE_BY_ONE:
         print(f'and {len(mistakes) - _TOLD_ONE_BY_ONE} more', file=sys.stderr)
     of_all = f'{len(mistakes)} of {len(outcomes)} {what}' if what else str(len(mistakes))

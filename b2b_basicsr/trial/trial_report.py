@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from b2b_basicsr.bench.timing_table import Table, Value
 from b2b_basicsr.data.random_crop import Size
 from b2b_basicsr.models.checkpoint import read_state_dict
 from b2b_basicsr.models.frozen_network import has_weights_of_its_own
+from b2b_basicsr.printable import printable
 from b2b_basicsr.trial.picture_census import CountedSet
 from b2b_basicsr.trial.trial_checkpoint import TriedCheckpoint
 from b2b_basicsr.trial.trial_run import Trial
@@ -20,6 +22,7 @@ from b2b_basicsr.trial.trial_step import TriedSteps
 from b2b_basicsr.trial.trial_validation import TriedValidation
 
 _HOUR, _DAY = 3600.0, 86400.0
+_SSIM_WINDOW = 11  # pixels, of BasicSR's calculate_ssim
 _MIB, _GIB = 2.0**20, 2.0**30
 _BLURRY = 'datasets:train:dataroot_blur'
 
@@ -47,6 +50,7 @@ def warnings_of(trial: Trial) -> list[str]:
         if not sets
     ]
     found += [f'{name}: all its gradients are zero in the trial: it learns nothing' for name in trial.without_gradients]
+    found += _scores_that_are_none(trial)
     if not trial.stages:
         return found
     total = trial.opt['train']['total_iter']
@@ -79,6 +83,31 @@ def warnings_of(trial: Trial) -> list[str]:
     return found
 
 
+def _scores_that_are_none(trial: Trial) -> Iterator[str]:
+    """Of the pictures that were tried, and of smaller ones, of which too little is left to be scored."""
+    for tried in trial.validations:
+        for metric, value in tried.scores.items():
+            if math.isnan(value):
+                yield (
+                    f'val:metrics: {metric} of {tried.name} is nan (no number) for {printable(tried.picture)}: take '
+                    'the metric or the picture out, or lower its crop_border'
+                )
+    val = trial.opt.get('val') or {}
+    for phase, sets in trial.counted.items():
+        if phase == 'train' or not sets:
+            continue
+        side = min(min(size) for counted in sets for size in counted.sizes)
+        for name, section in (val.get('metrics') or {}).items():
+            border = section.get('crop_border') or 0
+            left = min(side, val.get('crop') or side) - 2 * border
+            needed = _SSIM_WINDOW if section.get('type') == 'calculate_ssim' else 1
+            if left < needed:
+                yield (
+                    f'val:metrics:{name}: crop_border {border} leaves {max(left, 0)} pixels of the shortest side in '
+                    f'datasets:{phase}, {side}; it needs {needed}, or the score is nan (no number)'
+                )
+
+
 # -------------------------------------------------------------------------------------------------------- what is there
 
 
@@ -91,7 +120,7 @@ def _pictures(trial: Trial) -> Table:
 def _row_of_pictures(counted: CountedSet, blurry: CountedSet | None) -> dict[str, Value]:
     row: dict[str, Value] = {
         'set': counted.option_key.removeprefix('datasets:'),
-        'folder': counted.root,
+        'folder': printable(counted.root),
         'pictures': len(counted.names),
         'smallest': _measures(counted.smallest),
         'largest': _measures(counted.largest),
@@ -190,7 +219,7 @@ def _validations(trial: Trial) -> Table:
 def _row_of_validation(tried: TriedValidation) -> dict[str, Value]:
     return {
         'set': tried.name,
-        'picture': tried.picture,
+        'picture': printable(tried.picture),
         'size': None if tried.size is None else _measures(tried.size),
         'scores': ', '.join(f'{metric} {value:.4g}' for metric, value in tried.scores.items()) or None,
         'timed': 'second time' if tried.again else 'first time',

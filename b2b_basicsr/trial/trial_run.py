@@ -93,11 +93,9 @@ def _tried(parsed: ParsedOptions) -> Trial:
     if opt.get('val'):
         opt['val']['pbar'] = False  # there is one bar already
     torch.backends.cudnn.benchmark = True  # as in BasicSR's scripts
-    # Before folders are others: it looks for the resumed training's networks in them.
-    state = script_function('load_resume_state')(opt) if opt['is_train'] else None
     with scratch_folder(opt):
         if opt['is_train']:
-            _try_training(trial, state)
+            _try_training(trial, parsed.state)
         else:
             _try_test(trial)
     return trial

@@ -15,6 +15,8 @@ from PIL import Image
 
 from b2b_basicsr.archs import PatchGANDiscriminator
 from b2b_basicsr.checks import training_check
+from b2b_basicsr.checks.network_check import build_without_numbers, check_translator
+from b2b_basicsr.models.blur2blur_options import TrainOptions
 from tests.checks.conftest import changed, parse
 
 Options = dict[str, Any]
@@ -107,7 +109,25 @@ WRONG: list[tuple[Options, str]] = [
     ({'model_type': 'Blur2blurModel'}, r"model_type: 'Blur2blurModel' is not registered; did you mean Blur2BlurModel"),
     ({'name': '../evil'}, "name: '../evil': must be the name of a folder: no slashes"),
     ({'netwrk_deblur': {}}, r'netwrk_deblur: unknown key; did you mean network_deblur'),
-    ({'manual_seed': -1}, 'manual_seed: -1 must be a whole number'),
+    ({'manual_seed': '1e2'}, "manual_seed: '1e2': must be a whole number .YAML reads 1e2 as text: write 100"),
+    ({'datasets__train__scale': 4}, 'datasets:train:scale: 4: blurry and sharp pictures are'),
+    ({'datasets__val__scale': 4}, r'datasets:val:scale: 4: blurry and sharp pictures are of one size: leave it out'),
+    ({'datasets__val__mean': [0.5, 0.5], 'datasets__val__std': [1, 1, 1]}, 'datasets:val:mean: 2 numbers; give 3'),
+    ({'datasets__val__mean': [], 'datasets__val__std': [1, 1, 1]}, 'datasets:val:mean: 0 numbers; give 3'),
+    ({'datasets__val__mean': [0.5, 0.5, 0.5]}, 'datasets:val:mean: needs std, too'),
+    ({'datasets__val__mean': [0, 0, 0], 'datasets__val__std': [1, 0, 1]}, 'datasets:val:std: must be above 0'),
+    ({'datasets__val__color': 'y'}, 'datasets:val:color: our models take three channels: leave it out'),
+    ({'datasets__train__dataset_enlarge_ratio': 3.0e9}, 'dataset_enlarge_ratio: 3000000000.0: must be less than or'),
+    (
+        {'datasets__val__type': 'PairedFolderDataset', 'datasets__val__meta_info_file': False},
+        'datasets:val:meta_info_file: false: must be a text',
+    ),
+    ({'val__suffix': '../../x'}, "val:suffix: '../../x': must be part of a file name: no slashes"),
+    ({'val__suffix': 'a\0b'}, r"val:suffix: 'a.x00b': must be part of a file name: no slashes, no line breaks"),
+    ({'val__suffix': 'x' * 250}, "val:suffix: 'x.*: must be part of a file name: 100 bytes at most"),
+    ({'path__ignore_resume_networks': ['network_x']}, "ignore_resume_networks: 'network_x' is no network here; there"),
+    ({'network_g': {'type': 'MSRResNet', 'num_feat': 4, 'upscale': 1}}, 'network_g: MSRResNet: .*upconv1'),
+    ({'manual_seed': -1}, 'manual_seed: -1: must be greater'),
     ({'train__scheduler': {'type': 'MultiStepLR'}}, 'train:scheduler:milestones: missing'),
     ({'train__optim_g__betass': [0.5, 0.9]}, r'train:optim_g:betass: unknown key; did you mean betas\?'),
     ({'train__optim_g__betas': [0.5, 1.9]}, 'train:optim_g:betas:1: 1.9: must be less than 1'),
@@ -154,6 +174,10 @@ WRONG: list[tuple[Options, str]] = [
         {'val__best': 'lpips'},
         "val:best: 'lpips' is no metric of val:metrics; there are gain, psnr, psnr_blurry, psnr_direct",
     ),
+    (
+        {'val__metrics': {'a\nb': {'type': 'calculate_psnr', 'crop_border': 0}}, 'val__best': ...},
+        r"val:metrics: 'a\\nb' stands in logs and tables: give it a name of one printable line",
+    ),
     ({'val__best': 'other/psnr'}, "val:best: no validation set is named 'other'; there are test"),
     (
         {'val__metrics__psnr__type': 'calculate_psrn'},
@@ -190,6 +214,35 @@ def _lay_out_wrong_things(root: Path) -> None:
     (root / 'nothing.txt').write_text('')
     torch.save({'params': PatchGANDiscriminator(num_feat=4).state_dict()}, root / 'd.pth')
     (root / 'text.pth').write_text('no weights')
+
+
+@pytest.mark.parametrize(
+    'network',
+    [
+        {'type': 'SwinIR', 'img_size': 8, 'embed_dim': 8, 'depths': [2], 'num_heads': [2], 'window_size': 4},
+        {'type': 'RIDNet', 'in_channels': 3, 'mid_channels': 16, 'out_channels': 3, 'num_block': 1},
+    ],
+    ids=lambda network: network['type'],
+)
+def test_basicsrs_networks_that_need_numbers_to_be_built(
+    options: Options, write: Callable[..., Path], tmp_path: Path, network: Options
+) -> None:
+    parse(write(options), tmp_path)
+    before = torch.get_rng_state()
+    check_network = build_without_numbers({'network_g': network}, 'network_g')
+    check_translator('network_g', check_network, 32)
+    assert torch.equal(torch.get_rng_state(), before)
+    opt = changed(options, network_g=network, datasets__train__gt_size=32)
+    assert parse(write(opt), tmp_path)['network_g'] == network
+
+
+def test_iterations_as_basicsr_writes_them(options: Options, write: Callable[..., Path], tmp_path: Path) -> None:
+    path = write(changed(options, train__scheduler={'type': 'MultiStepLR', 'milestones': [2.0, 4.0]}))
+    path.write_text(path.read_text().replace('total_iter: 5\n', 'total_iter: !!float 5\n  warmup_iter: !!float 2\n'))
+    opt = parse(path, tmp_path)
+    assert TrainOptions.from_options('train', opt['train']).total_iter == 5
+    schedule = changed(options, train__scheduler={'type': 'LinearDecayLR', 'start': 2.0}, train__total_iter=5.0)
+    assert parse(write(schedule), tmp_path)['train']['total_iter'] == 5
 
 
 @pytest.mark.parametrize(('asked', 'passes'), [('auto', True), (2, False), (1, True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Callable
@@ -12,7 +13,12 @@ from typing import Any
 import basicsr.utils.options
 import pytest
 import torch
+from basicsr.data.paired_image_dataset import PairedImageDataset
+from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY
 
+from b2b_basicsr.checks.dataset_keys import KeysRead, keys_read_by
+from b2b_basicsr.checks.section_check import check_sections
+from b2b_basicsr.errors import OptionError
 from b2b_basicsr.models.blur2blur_model import Blur2BlurModel
 from b2b_basicsr.options.notes import taken_notes
 from tests.checks.conftest import Options, changed, parse
@@ -96,6 +102,64 @@ def test_keys_that_nobody_knows_are_lines_of_the_log(
     assert taken_notes() == []
 
 
+class _TheirSet:
+    def __init__(self, settings: Options) -> None:
+        cfg = settings
+        self.root = cfg['dataroot'], settings.get('num_frames')
+
+
+class _TheirPlainSet:
+    def __init__(self, settings: Options) -> None:
+        self.opt = settings
+        self.root = settings['dataroot'], 'flip' in self.opt, settings.get('num_frames', 3)
+
+
+def test_what_a_class_hands_on_may_be_read() -> None:
+    assert keys_read_by(_TheirSet) == KeysRead(frozenset({'num_frames'}), False)
+    assert keys_read_by(_TheirPlainSet) == KeysRead(frozenset({'dataroot', 'flip', 'num_frames'}), True)
+    paired = keys_read_by(PairedImageDataset)
+    assert paired.are_all
+    assert {'dataroot_lq', 'io_backend', 'gt_size', 'color', 'phase'} <= paired.keys
+
+
+def _their_network(num_feat: int = 3, **others: Any) -> None:
+    del num_feat, others
+
+
+def test_keys_of_others_that_may_be_read_are_notes(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DATASET_REGISTRY._obj_map, 'TheirSet', _TheirSet)
+    monkeypatch.setitem(ARCH_REGISTRY._obj_map, 'TheirNet', _their_network)
+    section = {'type': 'TheirSet', 'dataroot': 'x', 'batch_sizes_per_gpu': 3}
+    options = changed(options, datasets__val=section, network_g={'type': 'TheirNet', 'num_feats': 4})
+    check_sections(options, True)
+    assert taken_notes() == [
+        'Option datasets:val:dataroot: TheirSet may not read it, and pass it over.',
+        'Option datasets:val:batch_sizes_per_gpu: TheirSet may not read it, and pass it over.',
+        'Option network_g:num_feats: TheirNet does not know it; it may pass it over.',
+    ]
+
+
+def test_what_basicsr_sets_is_noted(options: Options) -> None:
+    backend = {'type': 'disk', 'client_keys': ['x']}
+    check_sections(changed(options, rank=3, datasets__val__phase='foo', datasets__train__io_backend=backend), True)
+    assert taken_notes() == [
+        'Option rank: BasicSR sets it itself; it is passed over.',
+        'Option datasets:train:io_backend:client_keys: BasicSR sets it itself; it is passed over.',
+        'Option datasets:val:phase: BasicSR sets it itself; it is passed over.',
+    ]
+
+
+@pytest.mark.parametrize(
+    'changes', [{'network_g__type': ['NAFNet']}, {'datasets__val__type': ['a']}, {'datasets__val__name': {'a': 1}}]
+)
+def test_odd_types_beside_somebody_elses_model(options: Options, told: Told, changes: Options) -> None:
+    foreign = changed(options, model_type='SRModel', **changes)
+    with contextlib.suppress(OptionError):
+        check_sections(foreign, True)
+    if 'datasets__val__name' in changes:
+        assert ": datasets:val:name: {'a': 1}: must be a text" in told(foreign)
+
+
 def test_a_key_that_stands_twice(
     options: Options, write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,3 +215,8 @@ def test_late_errors_say_the_line_too(options: Options, write: Callable[..., Pat
     parse(path, tmp_path)
     said: Any = str(late_error_placed(UserError('train:total_iter: is not what it was')))
     assert re.fullmatch(rf'{re.escape(str(path))}:\d+: train:total_iter: is not what it was', said)
+
+
+def test_template_is_refused_with_its_line(options: Options, told: Told) -> None:
+    line = told(changed(options, datasets__val__filename_tmpl='{x}'))
+    assert re.search(r"tiny\.yml:\d+: datasets:val:filename_tmpl: '\{x\}': must hold \{\} once", line), line

@@ -18,6 +18,7 @@ from PIL import Image
 
 from b2b_basicsr.commands.check_command import check
 from b2b_basicsr.commands.cli import main
+from b2b_basicsr.whole_file import clear_leftovers
 from tests.checks.conftest import changed, data, options, write  # noqa: F401  fixtures
 from tests.compat.conftest import Script, run_python  # noqa: F401
 
@@ -252,3 +253,67 @@ def test_test_file_with_lmdb(
     assert 'gain ' in first['scores']
     assert (second['picture'], second['size']) == (str(tmp_path / 'big' / '1.png'), '96x40')
     assert second['whole set, about (s)'] == pytest.approx(second['seconds'] * (48 + 96 + 64) / 96)
+
+
+def test_scores_that_are_no_numbers_are_warned_of(
+    checked: Callable[..., Tables],
+    options: Options,  # noqa: F811
+) -> None:
+    del options['val']['best']
+    options['val']['metrics'] = {
+        'psnr': {'type': 'calculate_psnr', 'crop_border': 100},
+        'ssim': {'type': 'calculate_ssim', 'crop_border': 15},
+        'sound': {'type': 'calculate_ssim', 'crop_border': 14},
+    }
+    warnings = [row['warning'] for row in checked(options)['Warnings']]
+    assert any(line.startswith('val:metrics: psnr of test is nan (no number) for ') for line in warnings)
+    assert 'val:metrics:psnr: crop_border 100 leaves 0 pixels of the shortest side in datasets:val, 40; it needs 1' in (
+        '\n'.join(warnings)
+    )
+    assert any(line.startswith('val:metrics:ssim: crop_border 15 leaves 10 pixels') for line in warnings)
+    assert not any('sound' in line for line in warnings)
+
+
+def test_resumed_training_stays_as_it_is(
+    checked: Callable[..., Tables],
+    stopped: Callable[[Options], list[str]],
+    write: Callable[[Options], Path],  # noqa: F811
+    run_python: Script,  # noqa: F811
+    options: Options,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """What a killed training left and newer states are there; ``checked`` and ``stopped`` compare all files."""
+    options['logger']['save_checkpoint_freq'] = 2
+    options['val']['save_img'] = False
+    trained = run_python('-m', 'b2b_basicsr', 'train', '-opt', write(options), '--force_yml', 'train:total_iter=4')
+    assert trained.returncode == 0, trained.stderr
+    states = tmp_path / 'experiments' / 'tiny' / 'training_states'
+    assert {path.name for path in states.glob('*.state')} == {'2.state', '4.state'}
+    left = [folder / '.b2b_unfinished-0123.pth' for folder in (states, states.parent / 'models')]
+    for path in left:
+        path.write_bytes(b'x')
+    options['path']['resume_state'] = str(states / '2.state')
+    times = {row['what']: row for row in checked(options)['Time']}
+    assert times['steps']['times'] == 3
+
+    (states.parent / 'models' / 'net_g_2.pth').rename(tmp_path / 'elsewhere')
+    assert 'path:resume_state: ' in stopped(options)[-1]
+    assert 'net_g_2.pth: network_g of the training to resume is not there' in stopped(options)[-1]
+
+    for path in left:  # a training would
+        clear_leftovers(path.parent)
+        assert not path.exists()
+
+
+def test_missing_state_is_told_before_pictures_are_opened(
+    stopped: Callable[[Options], list[str]],
+    options: Options,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    (tmp_path / 'blurry').mkdir()
+    (tmp_path / 'blurry' / '0.png').write_bytes(b'')
+    options['datasets']['train']['dataroot_blur'] = str(tmp_path / 'blurry')
+    options['path']['resume_state'] = 'no.state'
+    (line,) = stopped(options)
+    number = (tmp_path / 'tiny.yml').read_text().splitlines().index('  resume_state: no.state') + 1
+    assert f'tiny.yml:{number}: path:resume_state: no.state: cannot be read (No such file' in line

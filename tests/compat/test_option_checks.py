@@ -11,7 +11,7 @@ import yaml
 from basicsr.utils.options import parse_options
 
 from b2b_basicsr.compat import option_checks
-from b2b_basicsr.compat.option_checks import register_option_check
+from b2b_basicsr.compat.option_checks import refuse_unknown_model_type, register_option_check
 from b2b_basicsr.compat.our_option_files import is_our_option_file
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.options.drawn_seed import DrawnSeed
@@ -180,6 +180,40 @@ def test_force_yml(complaint: Complain, ours: dict[str, Any], entry: str, why: s
     said = complaint(ours, '--force_yml', entry)
     assert said.startswith(f'--force_yml {entry}: ')
     assert why in said
+
+
+@pytest.mark.parametrize('name', ['DeblurModle', None, ['x'], ...])
+def test_a_model_that_nobody_knows_beside_a_network_of_ours(
+    complaint: Complain, options: dict[str, Any], name: Any
+) -> None:
+    options |= {'network_g': {'type': 'NAFNet'}, 'model_type': name}
+    if name is ...:
+        del options['model_type']
+    assert 'model_type: ' in complaint(options)
+
+
+def test_anybodys_misspelt_model_is_told_before_it_is_trained(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / 'file.yml'
+    path.write_text(yaml.safe_dump({**options, 'model_type': 'SRModle'}))
+    monkeypatch.setattr(sys, 'argv', ['b2b train', '-opt', str(path)])
+    with pytest.raises(
+        UserError, match=r"file\.yml:\d+: model_type: 'SRModle' is not registered; did you mean SRModel"
+    ):
+        refuse_unknown_model_type()
+    monkeypatch.setattr(sys, 'argv', [*sys.argv, '--force_yml', 'model_type=SRModel'])
+    refuse_unknown_model_type()
+
+
+def test_debug_needs_val_too(parse: Parse, complaint: Complain, ours: dict[str, Any]) -> None:
+    assert 'val: a training that is debugged (--debug' in complaint({**ours, 'val': None}, '--debug')
+    parse({**ours, 'val': None})
+
+
+def test_merge_keys_are_told(complaint: Complain, ours: dict[str, Any]) -> None:
+    text = yaml.safe_dump(ours) + 'a: &a {x: 1}\nb: {<<: *a}\n'
+    assert 'BasicSR does not read merge keys (<<): write the keys out' in complaint(text)
 
 
 def test_force_yml_is_applied_before_the_checks(parse: Parse, complaint: Complain, ours: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -241,3 +242,35 @@ def test_resizing_a_narrow_picture_does_not_fill_the_memory(tmp_path: Path) -> N
     assert source.read_resized(0, 10).size == (15000, 10)
     with pytest.raises(UserError, match=r'long\.png measures 30000x20, resized 768000x512 pixels, more than'):
         source.read_resized(0, 512)
+
+
+def test_folders_that_link_to_each_other_are_read_once_each(make_pictures: MakePictures, tmp_path: Path) -> None:
+    names = 'abcdefgh'
+    root = make_pictures('set', [f'{name}/0.png' for name in names], size=(4, 4))
+    for one in names:
+        for other in names:
+            (root / one / f'{other}_too').symlink_to(root / other)
+    (root / 'A_link_first').symlink_to(root / 'b')
+    (root / 'up').symlink_to('..')
+    start = time.perf_counter()
+    assert PictureSource('key', str(root), DISK).names == [f'{name}/0.png' for name in names]
+    assert time.perf_counter() - start < 2  # by every way it would be more than 10^5 folders
+
+
+def test_folder_outside_goes_by_its_first_link(make_pictures: MakePictures, tmp_path: Path) -> None:
+    root = make_pictures('set', ['a/0.png'])
+    elsewhere = make_pictures('elsewhere', ['1.png'])
+    for link in ('z', 'b', 'a/c'):
+        (root / link).symlink_to(elsewhere)
+    assert PictureSource('key', str(root), DISK).names == ['a/0.png', 'b/1.png']
+
+
+def test_broken_pictures_are_named_in_one_printable_line(tmp_path: Path) -> None:
+    (tmp_path / 'two\nlines\x1b[31m.png').write_bytes(b'')
+    (tmp_path / 'old\udcfc.png').write_bytes(b'')
+    source = PictureSource('key', str(tmp_path), DISK)
+    for place, shown in ((0, r'old\udcfc.png'), (1, r'two\nlines\x1b[31m.png')):
+        for look in (source.read, source.size, source.open):
+            with pytest.raises(UserError) as said:
+                look(place)
+            assert str(said.value).startswith(f'key: {tmp_path}/{shown} cannot be read as a picture (empty')

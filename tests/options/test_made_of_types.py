@@ -116,6 +116,11 @@ WRONG: list[tuple[str, Any]] = [
     ('train:optim_g:type', 'SGD'),
     ('train:optim_g:betas', [0.9]),
     ('train:scheduler:start', -1),
+    ('name', '..'),
+    ('name', ' a'),
+    ('name', 'a/b'),
+    ('val:suffix', '../x'),
+    ('val:suffix', 'x' * 101),
     ('train:scheduler:type', 'Linear'),
     ('train:emma_decay', 0.9),
     ('train:ema_decay', 1),
@@ -168,3 +173,10 @@ def test_both_refuse_what_is_wrong(validator: Any, key: str, value: Any) -> None
 
 def test_files_of_others_pass_the_schema(validator: Any) -> None:
     assert not list(validator.iter_errors({'model_type': 'SRModel', 'train': {'emma_decay': 'x'}}))
+
+
+def test_no_stages_are_none_in_the_schema(validator: Any) -> None:
+    content = deepcopy(_content('deblur_gopro_nafnet'))
+    content['train'] |= {'progressive_patches': None, 'total_iter': 2e3}
+    assert not list(validator.iter_errors(content))
+    check_sections(content, True)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from b2b_basicsr.errors import OptionError
 from b2b_basicsr.options.section import (
@@ -58,6 +59,8 @@ class Section(OptionSection):
     """One of two."""
     device: Literal['auto'] | Whole = 'auto'
     """A device."""
+    hidden: SkipJsonSchema[Any] = None
+    """Not for users."""
 
 
 @pytest.mark.parametrize(
@@ -75,6 +78,10 @@ class Section(OptionSection):
         ({'path': ''}, "s:path: '': must not be empty"),
         ({'path': 3}, 's:path: 3: must be a text'),
         ({'every': 2.5}, 's:every: 2.5: must be a whole number'),
+        ({'every': '2e1'}, "s:every: '2e1': must be a whole number (YAML reads 2e1 as text: write 20)"),
+        ({'every': '2.5e0'}, "s:every: '2.5e0': must be a whole number"),
+        ({'every': '1e20'}, "s:every: '1e20': must be a whole number"),
+        ({'hiden': 1}, 's:hiden: unknown key; known are bounds, device, every, flag, kind, many, named, path, rate'),
         ({'many': [{'siez': 1}]}, 's:many:0:siez: unknown key; did you mean size?; and 1 more: many:0:size'),
         ({'many': [3]}, 's:many:0: 3 is no section; write its keys below it, as KEY: VALUE'),
         ({'named': {'x': {'size': 'y'}}}, "s:named:x:size: 'y': must be a whole number"),
@@ -97,6 +104,12 @@ def test_mistakes(options: dict[Any, Any], message: str) -> None:
         Section.from_options('s', options)
     assert str(caught.value) == message
     assert caught.value.option_key == re.sub(r': .*', '', message)
+
+
+def test_whole_floats_are_numbers_of_iterations() -> None:
+    every = Section.from_options('s', {'every': 2e3}).every
+    assert every == 2000
+    assert type(every) is int
 
 
 def test_all_that_is_wrong_is_named_and_not_more_than_a_line_holds() -> None:

@@ -75,3 +75,9 @@ def test_the_first_twenty_are_told(capsys: pytest.CaptureFixture[str]) -> None:
         tell_all([None, *(UserError(f'picture {index}') for index in range(22))], 'pictures', 'cannot be read')
     lines = capsys.readouterr().err.splitlines()
     assert lines == [*(f'picture {index}' for index in range(20)), 'and 2 more']
+
+
+def test_names_are_told_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match='1 of 1 pictures cannot be read'):
+        tell_all([UserError('a\x1b[31m\nb.png')], 'pictures', 'cannot be read')
+    assert capsys.readouterr().err == 'a\\x1b[31m\\nb.png\n'
