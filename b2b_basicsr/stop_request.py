@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from b2b_basicsr.processes import largest, this_process
 
@@ -40,10 +41,9 @@ class StopRequest:
         if self._listens or threading.current_thread() is not threading.main_thread():
             return
         self._listens = True
-        for name in _SIGNALS:
-            number = getattr(signal, name, None)
-            before = None if number is None else signal.getsignal(number)
-            if before in (signal.SIG_DFL, signal.default_int_handler) and number is not None:
+        for number in _numbers():
+            before = signal.getsignal(number)
+            if before in (signal.SIG_DFL, signal.default_int_handler):
                 self._before[number] = before
                 signal.signal(number, self._note)
         # Workers that do not hear SIGTERM would have multiprocessing wait for them at the end, for ever.
@@ -103,9 +103,37 @@ class WorkersDeafToSignals:
         """In the worker, at its start."""
         if self._inner is not None:
             self._inner(worker_id)
-        for name in _SIGNALS:
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        numbers = _numbers()
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        if hasattr(signal, 'pthread_sigmask'):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+def start_workers_unheard(loader: Any) -> None:
+    """Has a data loader start its workers while signals wait, which :class:`WorkersDeafToSignals` then drops.
+
+    Between a worker's start and its ``worker_init_fn`` torch's own handler would end it.
+
+    Args:
+        loader: torch's ``DataLoader``, with that ``worker_init_fn``.
+    """
+    start: Callable[[], Any] | None = getattr(loader, '_get_iterator', None)
+    if start is None or not hasattr(signal, 'pthread_sigmask'):
+        return
+
+    def start_unheard() -> Any:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _numbers())
+        try:
+            return start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    loader._get_iterator = start_unheard
+
+
+def _numbers() -> list[signal.Signals]:
+    return [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
 
 
 def _kill_workers() -> None:

@@ -127,3 +127,30 @@ def test_ctrl_c_behind_another_signal_ends_at_once(request_: StopRequest) -> Non
     os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
+
+
+STARTING = """
+import os, signal, threading
+from torch.utils.data import DataLoader
+from b2b_basicsr.stop_request import STOP, WorkersDeafToSignals, start_workers_unheard
+
+class Numbers:
+    def __len__(self): return 2
+    def __getitem__(self, index): return index
+
+def tell_itself(worker_id):
+    # As a scheduler would that tells all processes, before the worker is deaf.
+    os.kill(os.getpid(), signal.SIGTERM)
+
+STOP.listen()
+loader = DataLoader(Numbers(), num_workers=1, worker_init_fn=WorkersDeafToSignals(tell_itself))
+start_workers_unheard(loader)
+print([int(number) for number in loader], STOP.agreed())
+os.kill(os.getpid(), signal.SIGTERM)
+print(STOP.agreed().name)
+"""
+
+
+def test_a_worker_hears_nothing_while_it_starts() -> None:
+    done = subprocess.run([sys.executable, '-c', STARTING], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == '[0, 1] None\nSIGTERM\n', done.stderr

@@ -125,7 +125,7 @@ def test_the_command_says_it_in_one_line(tmp_path: Path) -> None:
     arguments = ['restore', str(tmp_path / 'in.png'), '-o', str(tmp_path / 'out'), '--direct']
     done = CliRunner().invoke(b2b, [*arguments, '--deblurrer', str(tmp_path / 'net.pth')])
     assert isinstance(done.exception, UserError)
-    assert "net.pth' cannot be read as weights" in str(done.exception)
+    assert "net.pth' is not read: it holds an object of" in str(done.exception)
     assert not (tmp_path / 'harm').exists()
 
 

@@ -209,7 +209,10 @@ def _check_before_parsing(opt: dict[str, Any], args: argparse.Namespace, is_trai
     if 'num_gpu' not in opt:
         raise OptionError('num_gpu', 'must be there: auto, a number of GPUs, or 0 for the CPU')
     if not isinstance(opt.get('name'), str):
-        raise OptionError('name', 'must be there, a text: experiments/NAME is where the results go')
+        found = (
+            f'{shown(opt["name"])}: must be a text, in the file in quotes' if 'name' in opt else 'must be there, a text'
+        )
+        raise OptionError('name', f'{found}: experiments/NAME is where the results go')
     if 'val' in opt and opt['val'] is None and ('debug' in opt['name'] or args.debug) and is_train:
         raise OptionError(
             'val', 'a training that is debugged (--debug, or its name) needs the section, or leaves it out'

@@ -19,6 +19,7 @@ from b2b_basicsr.compat.mend import Mend, basicsr_has_faults
 from b2b_basicsr.compat.training_script import wrap_script_function
 from b2b_basicsr.errors import UserError, exit_with
 from b2b_basicsr.options.drawn_seed import DrawnSeed
+from b2b_basicsr.options.notes import note
 from b2b_basicsr.processes import failing_together, gathered, this_process
 from b2b_basicsr.whole_file import clear_leftovers
 
@@ -235,9 +236,10 @@ def _put_newer_aside(path_opt: Mapping[str, Any], iteration: int) -> None:
 
 
 def _say(line: str) -> None:
-    """On the first process; the log is not there yet."""
+    """On the first process, at once; and when the log is there, in it."""
     if this_process()[0] == 0:
         print(line, flush=True)
+        note(line)
 
 
 def _clear_up(path_opt: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from b2b_basicsr.compat.mend import Mend, basicsr_has_faults
 from b2b_basicsr.compat.our_option_files import is_our_model
 from b2b_basicsr.compat.training_script import wrap_script_function
-from b2b_basicsr.stop_request import WorkersDeafToSignals
+from b2b_basicsr.stop_request import WorkersDeafToSignals, start_workers_unheard
 
 
 @dataclass
@@ -128,6 +128,7 @@ def _with_a_batch(opt: dict[str, Any], logger: Any, train_loader: Any, train_sam
     )
     if is_our_model(opt) and loader.num_workers:  # others do not listen for the signals either
         loader.worker_init_fn = WorkersDeafToSignals(loader.worker_init_fn)
+        start_workers_unheard(loader)
     return loader, sampler
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
+import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,8 +39,16 @@ def read_checkpoint(option_key: str, path: str) -> Mapping[Any, Any]:
         return _read_safetensors(option_key, file)
     try:
         refuse_packed(file)
-        content = torch.load(file, map_location='cpu', weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'Detected pickle protocol')  # what is wrong is said below
+            content = torch.load(file, map_location='cpu', weights_only=True)
     except Exception as cause:
+        foreign = re.search(r'GLOBAL ([\w.]+)', str(cause)) if isinstance(cause, pickle.UnpicklingError) else None
+        if foreign is not None:
+            raise UserError(
+                f'{option_key}: {str(path)!r} is not read: it holds an object of {foreign.group(1)}, which could run '
+                'code when it is loaded; take weights that are tensors alone, or a .safetensors file'
+            ) from cause
         raise UserError(
             f'{option_key}: {str(path)!r} cannot be read as weights: it is damaged, no checkpoint, or '
             'holds objects that could run code'

@@ -118,6 +118,9 @@ class TrainingFiles(BaseModel):
             **self.kept_in_state(),
         }
         self._write_whole(state, Path(self.opt['path']['training_states'], f'{current_iter}.state'))
+        self._remove_older()
+
+    def _remove_older(self) -> None:
         keep = self.opt.get('logger', {}).get('keep_checkpoints')
         if keep is not None and this_process()[0] == 0:
             self.saved_iterations = remove_older(self.opt, self.saved_iterations, keep, self._saved_networks())
@@ -187,6 +190,7 @@ class TrainingFiles(BaseModel):
             ) from cause
         if self._resumes_itself():
             self.saved_iterations = [int(done) for done in resume_state.get('saved_iterations', ())]
+            self._remove_older()  # now, as the disk may have no room for one more
         self._resume_generator(resume_state)
         if self.scaler.is_enabled() and resume_state.get('scaler'):  # empty where it was not in use
             self.scaler.load_state_dict(dict(resume_state['scaler']))

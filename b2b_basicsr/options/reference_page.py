@@ -17,12 +17,14 @@ Every key of an option file of Blur2BlurModel, DeblurModel and KernelWizardModel
 files are checked against when a training or test starts (`b2b options --reference > docs/options.md`).
 
 - In the sections below an unknown key is an error, which names the nearest known one. So is a wrong type or value. The
-  message says the file and the line, and all that is wrong besides in one go.
+  message says the file and the line, and names what else is wrong in the same part: first come all sections but data
+  sets, networks, losses and metrics, and then these, one by one.
 - `1e-4` is text in YAML: write `0.0001` or `!!float 1e-4`. It is so for `--force_yml`, too, whose values win over the
   file's: `--force_yml 'train:optim_g:lr=!!float 1e-4'`.
 - A key that stands twice in one section is an error.
-- Networks, losses, metrics and data sets of BasicSR, or of your own, may be named as `type`, too. Of their keys, and of
-  keys at the top level, a near miss of one that is read is an error; any other is a line in the log.
+- Networks, losses, metrics and data sets of BasicSR, or of your own, may be named as `type`, too. A near
+  miss of a key that they read is an error. So is any other that a network or a loss does not take; one that a data set
+  does not read, or nobody at the top level, is a line in the log.
 - Files that name none of our types are left alone.
 - Editors check and complete the keys by a JSON schema: a file that begins with
   `# yaml-language-server: $schema=b2b_options.schema.json` finds it beside itself, where `b2b options --copy` lays both
@@ -152,10 +154,12 @@ class _Page:
                 rows, others = self._rows(name), self._rows(like) if like else {}
                 same = [key for key, row in rows.items() if others.get(key) == row]
                 parts.append(f'{self._definitions[name].get("description", "")}\n')
+                besides = ' Besides:' if len(same) < len(rows) else ''
                 if same:
-                    parts.append(f'As in {self._link(like)}: {", ".join(f"`{key}`" for key in same)}. Besides:\n')
-                parts.append('| key | what | default | meaning |\n| --- | --- | --- | --- |')
-                parts.append('\n'.join(row for key, row in rows.items() if key not in same) + '\n')
+                    parts.append(f'As in {self._link(like)}: {", ".join(f"`{key}`" for key in same)}.{besides}\n')
+                if len(same) < len(rows):
+                    parts.append('| key | what | default | meaning |\n| --- | --- | --- | --- |')
+                    parts.append('\n'.join(row for key, row in rows.items() if key not in same) + '\n')
         return '\n'.join(parts)
 
     def _rows(self, name: str) -> dict[str, str]:

@@ -217,6 +217,12 @@ def _by_place(errors: Sequence[ErrorDetails], options: Mapping[str, Any]) -> dic
     places: dict[Loc, list[ErrorDetails]] = {}
     for error in sorted(errors, key=lambda error: error['type'] != 'extra_forbidden'):  # why another one is missing
         places.setdefault(_place(error, options), []).append(error)
+    unknown = [place for place, (first, *_) in places.items() if first['type'] == 'extra_forbidden']
+    missing = [place for place, (first, *_) in places.items() if first['type'] == 'missing']
+    for *within, key in unknown:  # a misspelt key is not missing as well
+        beside = {str(place[-1]): place for place in missing if [*place[:-1]] == within and place in places}
+        for near in difflib.get_close_matches(str(key), beside, n=1):
+            del places[beside[near]]
     return places
 
 

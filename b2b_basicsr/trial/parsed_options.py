@@ -116,4 +116,4 @@ def _pass_over(checks: Sequence[Check], progress: Progress | None = None) -> Non
 
 def _tell_all(checks: Sequence[Check], progress: Progress | None = None) -> None:
     """As ``run_checks``, and all that is wrong is told."""
-    tell_all(all_outcomes(checks, progress or with_bar), '', 'mistakes in sizes and pairs')
+    tell_all(all_outcomes(checks, progress or with_bar), '', 'found wrong in sizes and pairs')

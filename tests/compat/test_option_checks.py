@@ -158,7 +158,9 @@ def test_a_test_needs_no_training_sections(parse: Parse, ours: dict[str, Any]) -
 
 def test_other_keys_that_basicsr_takes_for_granted(complaint: Complain, ours: dict[str, Any]) -> None:
     nameless = {**ours, 'name': 7}
-    assert complaint(nameless).startswith(f'file.yml:{sorted_line(nameless, "name")}: name: must be there, a text')
+    assert complaint(nameless).startswith(
+        f'file.yml:{sorted_line(nameless, "name")}: name: 7: must be a text, in the file in quotes'
+    )
     assert complaint({key: ours[key] for key in ours if key != 'name'}).startswith('file.yml: name: must be there')
     assert complaint({key: ours[key] for key in ours if key != 'num_gpu'}).startswith('file.yml: num_gpu: ')
     assert complaint({**ours, 'datasets': {'train': None}}).startswith('file.yml:2: datasets:train: must be a section')
@@ -218,7 +220,7 @@ def test_merge_keys_are_told(complaint: Complain, ours: dict[str, Any]) -> None:
 
 def test_force_yml_is_applied_before_the_checks(parse: Parse, complaint: Complain, ours: dict[str, Any]) -> None:
     assert parse(ours, '--force_yml', 'train:total_iter=3', 'name=other')[0]['train']['total_iter'] == 3
-    assert complaint(ours, '--force_yml', 'name=2024').startswith('--force_yml name=2024: name: must be there, a')
+    assert complaint(ours, '--force_yml', 'name=2024').startswith('--force_yml name=2024: name: 2024: must be a text')
 
 
 def test_files_of_others_end_as_before(parse: Parse, options: dict[str, Any]) -> None:
