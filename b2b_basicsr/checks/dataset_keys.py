@@ -26,12 +26,9 @@ def keys_read_by(kind: type[Any]) -> KeysRead:
         kind: its constructor's first argument is the section, as of all of BasicSR's.
 
     Example:
-        >>> class Pictures:
-        ...     def __init__(self, opt):
-        ...         self.opt = opt
-        ...         self.folder = opt['dataroot']
-        >>> sorted(keys_read_by(Pictures).keys)
-        ['dataroot']
+        >>> from basicsr.data.single_image_dataset import SingleImageDataset
+        >>> {'dataroot_lq', 'meta_info_file'} <= keys_read_by(SingleImageDataset).keys
+        True
     """
     found: set[str] = set()
     are_all = True

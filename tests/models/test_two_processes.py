@@ -123,6 +123,24 @@ def _validated_options(root: Path) -> Options:
     return opt
 
 
+def _deblur_file(root: Path) -> Options:
+    """What an option file may say."""
+    loader = {'num_worker_per_gpu': 0, 'batch_size_per_gpu': 1, 'gt_size': 16, 'use_hflip': False, 'use_rot': False}
+    train = {**_set(root, 'train', ['0.png']), 'type': 'PairedFolderDataset', **loader}
+    optimisation = {'optim_g': dict(ADAM), 'scheduler': {'type': 'LinearDecayLR', 'start': 2}, 'total_iter': 6}
+    return {
+        'name': 'told',
+        'model_type': 'DeblurModel',
+        'num_gpu': 'auto',
+        'manual_seed': 0,
+        'datasets': {'train': {key: value for key, value in train.items() if key not in ('phase', 'scale')}},
+        'network_g': {'type': 'NAFNet', 'width': 4, 'enc_blk_nums': [1], 'dec_blk_nums': [1]},
+        'path': {},
+        'train': {**optimisation, 'pixel_opt': {'type': 'L1Loss'}},
+        'logger': {'print_freq': 1, 'save_checkpoint_freq': 5, 'use_tb_logger': False},
+    }
+
+
 @pytest.fixture(scope='module')
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp('two')
@@ -136,8 +154,9 @@ def validated(root: Path) -> Options:
 @pytest.fixture(scope='module')
 def found(root: Path, validated: Options) -> list[dict[str, Any]]:
     """What each of two processes found."""
-    mistaken = {**validated, 'num_gpu': 'auto', 'name': 'mistaken', 'logger': {}, 'manual_seed': 'seven'}
-    (root / 'mistaken.yml').write_text(yaml.safe_dump(mistaken))
+    right = _deblur_file(root)
+    (root / 'right.yml').write_text(yaml.safe_dump(right))
+    (root / 'mistaken.yml').write_text(yaml.safe_dump({**right, 'manual_seed': 'seven'}))
     with contextlib.ExitStack() as bound:
         sockets = [bound.enter_context(socket.socket()) for _ in range(3)]
         for free in sockets:
@@ -219,8 +238,9 @@ def test_validation_leaves_the_files_of_one(found: list[dict[str, Any]], alone: 
     assert Path(validated['path']['models'], 'net_g_best.pth').is_file()
     histories = [Path(opt['path']['training_states'], 'validations.jsonl') for opt in (validated, alone[0].opt)]
     lines = [[json.loads(line) for line in history.read_text().splitlines()] for history in histories]
+    assert lines[0].pop() == {'iter': 2, 'dataset': 'three', 'values': {}}, 'done without the second picture'
     assert lines[0] == lines[1]
-    assert len(lines[0]) == 2
+    assert [line['dataset'] for line in lines[0]] == ['three', 'one', 'alike']
 
 
 def test_a_test_leaves_the_table_of_a_training(found: list[dict[str, Any]], validated: Options) -> None:
@@ -233,9 +253,13 @@ def test_a_test_leaves_the_table_of_a_training(found: list[dict[str, Any]], vali
     assert rows[0] == rows[1]
 
 
+def _line(file: Path, key: str) -> int:
+    return [line.partition(':')[0] for line in file.read_text().splitlines()].index(key) + 1
+
+
 def test_a_mistake_in_the_options_is_one_line_of_one_process(found: list[dict[str, Any]], root: Path) -> None:
     for mistake, line in {
-        'mistake': f"error: {root}/mistaken.yml:31: manual_seed: 'seven' must be a whole number",
+        'mistake': f"error: {root}/mistaken.yml:{_line(root / 'mistaken.yml', 'manual_seed')}: manual_seed: 'seven'",
         'one without a file': f'error: {root}/gone.yml: the option file cannot be read',
         'one without a GPU': 'error: num_gpu: 0: some machines have GPUs and some have none',
     }.items():

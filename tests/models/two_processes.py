@@ -41,7 +41,7 @@ def run(
     Args:
         rank: its number.
         ports: where the processes meet, three times.
-        folder: where they find ``mistaken.yml``, an option file, and leave ``RANK.pt``.
+        folder: where they find ``right.yml`` and ``mistaken.yml``, option files, and leave ``RANK.pt``.
         gradients: name -> options of a model whose gradients are wanted.
         averaged: options of a model whose EMA is wanted.
         validated: options of a model that validates the sets in ``datasets``.
@@ -51,7 +51,7 @@ def run(
     os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': str(COUNT), 'MASTER_ADDR': '127.0.0.1'}
     file = str(folder / 'mistaken.yml')
     found: dict[str, Any] = {
-        'one without a file': _mistake(ports[0], file if rank == 0 else str(folder / 'gone.yml')),
+        'one without a file': _mistake(ports[0], str(folder / ('right.yml' if rank == 0 else 'gone.yml'))),
     }
     dist.destroy_process_group()
     forced = ('--force_yml', 'num_gpu=0') if rank == 0 else ()
@@ -59,7 +59,7 @@ def run(
         mock.patch('torch.cuda.device_count', return_value=1),
         mock.patch('torch.distributed.is_nccl_available', return_value=True),
     ):
-        found['one without a GPU'] = _mistake(ports[1], file, *forced)
+        found['one without a GPU'] = _mistake(ports[1], str(folder / 'right.yml'), *forced)
     dist.destroy_process_group()
     found['mistake'] = _mistake(ports[2], file)  # where the processes meet for all that follows
     found |= {name: _gradients(opt, rank) for name, opt in gradients.items()}
