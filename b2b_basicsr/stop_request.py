@@ -46,15 +46,12 @@ class StopRequest:
             if before in (signal.SIG_DFL, signal.default_int_handler):
                 self._before[number] = before
                 signal.signal(number, self._note)
-        # Workers that do not hear SIGTERM would have multiprocessing wait for them at the end, for ever.
-        atexit.register(_kill_workers)
 
     def forget(self) -> None:
         """Handles signals as before :meth:`listen`, and forgets what has come."""
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
         self._before, self._received, self._listens = {}, None, False
-        atexit.unregister(_kill_workers)
 
     def agreed(self) -> signal.Signals | None:
         """The signal that came, if any, to any of the processes of a training; all must call it, at the same place."""
@@ -113,11 +110,15 @@ class WorkersDeafToSignals:
 def start_workers_unheard(loader: Any) -> None:
     """Has a data loader start its workers while signals wait, which :class:`WorkersDeafToSignals` then drops.
 
-    Between a worker's start and its ``worker_init_fn`` torch's own handler would end it.
+    Between a worker's start and its ``worker_init_fn`` torch's own handler would end it. Those that are left at the
+    program's end are killed.
 
     Args:
         loader: torch's ``DataLoader``, with that ``worker_init_fn``.
     """
+    # Which multiprocessing would wait for at the end, for ever, since they do not hear its SIGTERM either.
+    atexit.unregister(_kill_workers)
+    atexit.register(_kill_workers)
     start: Callable[[], Any] | None = getattr(loader, '_get_iterator', None)
     if start is None or not hasattr(signal, 'pthread_sigmask'):
         return

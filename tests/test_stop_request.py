@@ -68,7 +68,7 @@ def test_without_listening_nothing_is_agreed_upon() -> None:
 WORKERS = """
 import os, signal, sys, time
 from torch.utils.data import DataLoader
-from b2b_basicsr.stop_request import STOP, WorkersDeafToSignals
+from b2b_basicsr.stop_request import WorkersDeafToSignals, start_workers_unheard
 
 class Slow:
     def __len__(self): return 4
@@ -77,8 +77,9 @@ class Slow:
             time.sleep(60)
         return os.getpid()
 
-STOP.listen()
-loader = iter(DataLoader(Slow(), batch_size=1, num_workers=2, worker_init_fn=WorkersDeafToSignals(None)))
+loader = DataLoader(Slow(), batch_size=1, num_workers=2, worker_init_fn=WorkersDeafToSignals(None))
+start_workers_unheard(loader)
+loader = iter(loader)
 first = int(next(loader))
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     os.kill(first, number)
