@@ -134,7 +134,7 @@ WRONG: dict[str, Any] = {
     'spandrel recognises no network in': lambda: {'params': PatchGANDiscriminator(num_feat=4).state_dict()},
     'is a SwinIR that enlarges 2 times': lambda: SwinIR(upscale=2, upsampler='pixelshuffledirect', **SMALL),
     'is a SwinIR from 1 to 1 channels': lambda: SwinIR(upscale=1, upsampler='', in_chans=1, **SMALL),
-    'cannot be read as weights': lambda: {'params': Harmful()},
+    'is not read: it holds an object of': lambda: {'params': Harmful()},
     'spandrel cannot load': lambda: {'params': {**nafnet().state_dict(), 'middle_blks.0.conv1.weight': torch.ones(1)}},
     'holds a list': lambda: [1, 2],
 }
