@@ -189,7 +189,7 @@ def test_every_small_picture_is_told(
     options['datasets']['train']['dataroot_blur'] = str(folder)
     *told, last = stopped(options)
     assert ['1.png measures 20x20' in told[0], '3.png measures 24x24' in told[1], len(told)] == [True, True, 2]
-    assert last.startswith('error: 2 mistakes in sizes and pairs, see above')
+    assert last.startswith('error: 2 found wrong in sizes and pairs, see above')
 
 
 @pytest.mark.parametrize(
