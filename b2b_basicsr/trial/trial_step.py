@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import time
-import warnings
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -128,10 +127,7 @@ def try_stage(
         UserError: if a loss or a gradient is not finite, or there is too little memory.
     """
     forget_most_memory()
-    with warnings.catch_warnings():
-        # BasicSR sets the rate before the first step of a later iteration, too.
-        warnings.filterwarnings('ignore', message='Detected call of `lr_scheduler.step')
-        first, _ = _step(model, opt, data, stage.first, skipped)
+    first, _ = _step(model, opt, data, stage.first, skipped)
     every = int(opt['train'].get('net_d_iters', 1))
     timed: list[tuple[float, float]] = []
     while len(timed) < max(every, 2):
