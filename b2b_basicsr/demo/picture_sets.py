@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from PIL import Image
 
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.data.crop_augmentation import CropAugmentation
+from b2b_basicsr.data.defocus import defocus_kernel
 from b2b_basicsr.data.linear_light import blur_in_linear_light
 from b2b_basicsr.demo.photographs import BLURRY, HELD_OUT, SHARP, Photograph, load
 
@@ -22,17 +22,6 @@ DEFOCUS_RADIUS = (1.5, 2.5)
 SUB_IMAGE = 160
 SUB_IMAGES_OF_EACH = 8
 READ_NOISE = 0.001
-
-
-def defocus_kernel(radius: float) -> NDArray[np.float32]:
-    """A disc of ``radius`` pixels, its rim antialiased: the blur of a lens out of focus. float32 [k, k], sum 1."""
-    reach = math.ceil(radius)
-    fine = 8
-    places = (np.arange((2 * reach + 1) * fine) + 0.5) / fine - reach - 0.5
-    disc = (places[:, None] ** 2 + places**2 <= radius**2).astype(np.float32)
-    kernel = disc.reshape(2 * reach + 1, fine, 2 * reach + 1, fine).sum((1, 3))
-    normalised: NDArray[np.float32] = kernel / kernel.sum()
-    return normalised
 
 
 def _levels(picture: NDArray[np.float32]) -> Photograph:
