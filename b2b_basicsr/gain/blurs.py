@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.data.defocus import defocus_kernel
@@ -44,6 +45,7 @@ class Shake(Blur):
 
     shake: CameraShake
 
+    @override
     def of(self, light: Light, generator: np.random.Generator) -> Light:
         return convolve(light, self.shake.kernel(generator))
 
@@ -60,6 +62,7 @@ class MeasuredShake(Blur):
     kernels: Sequence[Kernel]
     scale: tuple[float, float]
 
+    @override
     def of(self, light: Light, generator: np.random.Generator) -> Light:
         kernel = self.kernels[int(generator.integers(len(self.kernels)))]
         return convolve(light, turned_and_scaled(kernel, generator.uniform(0, 360), generator.uniform(*self.scale)))
@@ -77,6 +80,7 @@ class Defocus(Blur):
     radius: tuple[float, float]
     shake: CameraShake
 
+    @override
     def of(self, light: Light, generator: np.random.Generator) -> Light:
         defocused = convolve(light, defocus_kernel(generator.uniform(*self.radius)))
         return convolve(defocused, self.shake.kernel(generator))
@@ -84,7 +88,7 @@ class Defocus(Blur):
 
 @dataclass(frozen=True)
 class TurningShake(Blur):
-    """The mean of warped frames: the camera turns about its optical axis while it shifts, so blur varies over the picture.
+    """The mean of warped frames: the camera shifts and turns about its optical axis, so blur varies over the picture.
 
     What is brighter than the sensor can tell draws streaks that clip.
 
@@ -94,6 +98,7 @@ class TurningShake(Blur):
 
     shake: CameraShake
 
+    @override
     def of(self, light: Light, generator: np.random.Generator) -> Light:
         height, width = light.shape[:2]
         motion = self.shake.motion(generator, _COPIES_PER_PIXEL, math.hypot(width, height) / 2)

@@ -1,10 +1,9 @@
-"""The cameras of ``b2b bench gain``: one whose blur is known, three whose blur is not."""
+"""The cameras of ``b2b bench gain``: those whose blur is known, and three whose blur is not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,8 @@ from b2b_basicsr.gain.blurs import Blur, Defocus, MeasuredShake, Shake, TurningS
 from b2b_basicsr.gain.camera_look import CameraLook
 from b2b_basicsr.gain.measured_kernels import Kernel
 
-KNOWN_BLUR: dict[str, Any] = {'length': (9, 15), 'angle': (-4, 4), 'curvature': (0, 15), 'unsteadiness': (0, 0.3)}
-"""``synth_known_opt`` of the known camera, noise aside. Near-horizontal motion: narrow enough for a small deblurrer to be
-strong on it and wrong elsewhere."""
+_KNOWN_LOOK = CameraLook(shot_noise=0.004, read_noise=0.002, contrast=0.0, jpeg_quality=96)
+"""Of all known cameras, which differ in their blur alone."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,35 @@ class Camera:
     highlights: float = 1.0
 
 
-def known_camera() -> Camera:
-    """The camera whose blurry/sharp pairs the deblurrer is trained on."""
-    return Camera(
-        name='known',
-        about='near-horizontal motion, 9 to 15 pixels',
-        blur=Shake(CameraShake(**KNOWN_BLUR)),
-        look=CameraLook(shot_noise=0.004, read_noise=0.002, contrast=0.0, jpeg_quality=96),
-    )
+def known_cameras() -> dict[str, Camera]:
+    """The cameras with pairs of blurry and sharp pictures, by name: the default one, and others to choose among.
+
+    Near-horizontal motion comes first: narrow enough for a small deblurrer to be strong on it and wrong elsewhere. Each
+    one's blur is a :class:`~b2b_basicsr.gain.blurs.Shake`, whose options are ``synth_known_opt``, noise aside.
+    """
+    shakes = {
+        'horizontal': (
+            'near-horizontal motion, 9 to 15 pixels',
+            CameraShake(length=(9, 15), angle=(-4, 4), curvature=(0, 15), unsteadiness=(0, 0.3)),
+        ),
+        'vertical': (
+            'near-vertical motion, 9 to 15 pixels',
+            CameraShake(length=(9, 15), angle=(86, 94), curvature=(0, 15), unsteadiness=(0, 0.3)),
+        ),
+        'short': (
+            'short motion of any direction, 4 to 8 pixels',
+            CameraShake(length=(4, 8), angle=(0, 180), curvature=(0, 15), unsteadiness=(0, 0.3)),
+        ),
+        'long': (
+            'long near-horizontal motion, 18 to 26 pixels',
+            CameraShake(length=(18, 26), angle=(-4, 4), curvature=(0, 15), unsteadiness=(0, 0.3)),
+        ),
+        'any_direction': (
+            'curved motion of any direction, 8 to 20 pixels',
+            CameraShake(length=(8, 20), angle=(0, 180), curvature=(0, 180), unsteadiness=(0, 0.5)),
+        ),
+    }
+    return {name: Camera(name, about, Shake(shake), _KNOWN_LOOK) for name, (about, shake) in shakes.items()}
 
 
 def simulated_kernels(count: int = 8) -> list[Kernel]:

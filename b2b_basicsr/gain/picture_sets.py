@@ -38,11 +38,17 @@ def make_target_sets(folder: Path, camera: Camera, scenes: Scenes) -> None:
     for place, take in _takes(scenes.parts['blurry'], 1, camera.name):
         _write_pair(folder, '', camera, scenes, place, take)
     for place, _ in _takes(scenes.parts['sharp'], 1, f'{camera.name}, sharp'):
-        light = beyond_white(light_of_levels(scenes.photograph(place)), camera.highlights)
-        taken = camera.look.taken(light, _generator(camera, place, 'sharp'))
-        _save_jpeg(taken, folder / 'sharp' / f'{scenes.name(place)}.jpg', camera)
+        _write_sharp(folder / 'sharp', camera, scenes, place)
     for place, take in _takes(scenes.parts['held_out'], 1, camera.name):
         _write_pair(folder, 'test_', camera, scenes, place, take)
+
+
+def make_pool(folder: Path, camera: Camera, scenes: Scenes) -> None:
+    """Writes ``pool_blurry`` and ``pool_sharp``: all scenes of B and S, in both, for ``ratio`` to share out."""
+    places = sorted([*scenes.parts['blurry'], *scenes.parts['sharp']])
+    for place, take in _takes(places, 1, f'{camera.name}, pool'):
+        _write_pair(folder, 'pool_', camera, scenes, place, take)
+        _write_sharp(folder / 'pool_sharp', camera, scenes, place)
 
 
 def _takes(places: list[int], count: int, title: str) -> Iterator[tuple[int, int]]:
@@ -66,6 +72,12 @@ def _write_pair(folder: Path, prefix: str, camera: Camera, scenes: Scenes, place
     gt = folder / f'{prefix}gt' / f'{name}.png'
     gt.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(camera.look.without_noise(light)).save(gt, compress_level=1)
+
+
+def _write_sharp(folder: Path, camera: Camera, scenes: Scenes, place: int) -> None:
+    light = beyond_white(light_of_levels(scenes.photograph(place)), camera.highlights)
+    taken = camera.look.taken(light, _generator(camera, place, 'sharp'))
+    _save_jpeg(taken, folder / f'{scenes.name(place)}.jpg', camera)
 
 
 def _save_jpeg(picture: Levels, path: Path, camera: Camera) -> None:
