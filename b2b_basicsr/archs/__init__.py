@@ -10,6 +10,7 @@ from b2b_basicsr.archs.nafnet_local_arch import NAFNetLocal
 from b2b_basicsr.archs.patchgan_arch import PatchGANDiscriminator
 from b2b_basicsr.archs.restormer_arch import Restormer
 from b2b_basicsr.archs.spandrel_arch import SpandrelNet
+from b2b_basicsr.archs.unet_arch import UNet
 
 __all__ = [
     'KernelWizard',
@@ -20,4 +21,5 @@ __all__ = [
     'PatchGANDiscriminator',
     'Restormer',
     'SpandrelNet',
+    'UNet',
 ]

@@ -24,30 +24,32 @@ _LUMA_BT601 = (0.299, 0.587, 0.114)
 _DETAIL_GAIN = 4.0  # fine detail of a photograph deviates by 0.05 or so; brought to the spread of a whole picture
 
 
-class LumaHighPass(nn.Module):
-    """Luminance (ITU-R BT.601) less its local box mean, times 4.
+class HighPass(nn.Module):
+    """Each channel less its local box mean, times 4.
 
     Args:
         window: Side of the box in pixels, odd, >= 3.
+        luma: Of the luminance (ITU-R BT.601) alone.
     """
 
     luma_weights: torch.Tensor
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, luma: bool) -> None:
         super().__init__()
         self.window = window
+        self.luma = luma
         self.register_buffer('luma_weights', torch.tensor(_LUMA_BT601).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``[n, 3, h, w]`` or luminance ``[n, 1, h, w]`` in [0, 1] to ``[n, 1, h, w]`` about 0."""
+        """``[n, c, h, w]`` in [0, 1] to as many channels about 0; with ``luma`` c is 1 or 3 (RGB), and one is left."""
         # The difference of two near numbers: 16-bit floats would leave few digits of it.
-        luma = x.to(torch.promote_types(x.dtype, torch.float32))
-        if luma.shape[1] == 3:
-            luma = (luma * self.luma_weights.to(luma.dtype)).sum(dim=1, keepdim=True)
+        seen = x.to(torch.promote_types(x.dtype, torch.float32))
+        if self.luma and seen.shape[1] == 3:
+            seen = (seen * self.luma_weights.to(seen.dtype)).sum(dim=1, keepdim=True)
         reach = self.window // 2
-        mean = pad_reflect(luma, reach, reach, reach, reach)
+        mean = pad_reflect(seen, reach, reach, reach, reach)
         mean = F.avg_pool2d(F.avg_pool2d(mean, (self.window, 1), stride=1), (1, self.window), stride=1)
-        return (_DETAIL_GAIN * (luma - mean)).to(x.dtype)
+        return (_DETAIL_GAIN * (seen - mean)).to(x.dtype)
 
 
 @ARCH_REGISTRY.register()
@@ -73,6 +75,8 @@ class PatchGANDiscriminator(nn.Module):
             N x N box mean (mirrored at the borders), times 4, one channel. With few pictures in a set the judge soon
             tells the sets apart by colour, exposure or large content, which are then what the translator changes; blur
             lives in the fine detail that this option leaves. Needs ``num_in_ch`` 3 (RGB) or 1 (luminance).
+        highpass: The same of every channel, instead: the judge also sees the colours of fine detail, so that the
+            translator cannot draw coloured fringes unseen.
 
     Raises:
         UserError: An argument is out of its range.
@@ -94,6 +98,7 @@ class PatchGANDiscriminator(nn.Module):
         n_layers: Annotated[int, Field(ge=1, le=10)] = 3,
         norm: Literal['instance', 'spectral', 'none'] | None = 'instance',
         luma_highpass: Annotated[int, Field(ge=3, le=1023)] | None = None,
+        highpass: Annotated[int, Field(ge=3, le=1023)] | None = None,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -104,16 +109,21 @@ class PatchGANDiscriminator(nn.Module):
             norm = 'none'
         if norm not in _NORMS:
             raise UserError(f'{name}: norm must be one of {", ".join(_NORMS)}, but is {norm!r}')
-        if luma_highpass is not None:
-            check_integer(name, 'luma_highpass', luma_highpass, 3)
-            if luma_highpass % 2 == 0:
-                raise UserError(f'{name}: luma_highpass must be odd (or ~ for none), but is {luma_highpass}')
-            if num_in_ch not in (1, 3):
-                raise UserError(f'{name}: luma_highpass needs num_in_ch 3 (RGB) or 1, but num_in_ch is {num_in_ch}')
+        for key, window in (('luma_highpass', luma_highpass), ('highpass', highpass)):
+            if window is None:
+                continue
+            check_integer(name, key, window, 3)
+            if window % 2 == 0:
+                raise UserError(f'{name}: {key} must be odd (or ~ for none), but is {window}')
+        if luma_highpass is not None and num_in_ch not in (1, 3):
+            raise UserError(f'{name}: luma_highpass needs num_in_ch 3 (RGB) or 1, but num_in_ch is {num_in_ch}')
+        if luma_highpass is not None and highpass is not None:
+            raise UserError(f'{name}: luma_highpass and highpass cannot go together; leave one of them out')
 
         self.num_in_ch = num_in_ch
         self.smallest_side = 3 * 2**n_layers
-        self.highpass = None if luma_highpass is None else LumaHighPass(luma_highpass)
+        window = luma_highpass or highpass
+        self.highpass = None if window is None else HighPass(window, luma=luma_highpass is not None)
 
         widths = [num_feat * min(2**level, 8) for level in range(n_layers + 1)]
         channels = num_in_ch if luma_highpass is None else 1

@@ -11,9 +11,10 @@ from b2b_basicsr.checks.validation_check import check_validation
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.models.blur2blur_model import WITH_DEBLURRER, WITHOUT_DEBLURRER
 from b2b_basicsr.models.blur2blur_options import TrainOptions, frozen_sections
+from b2b_basicsr.models.output_scales import check_scales
 from b2b_basicsr.models.val_options import RestorationValOptions
 
-_CONTENT_LOSSES = ('perceptual_opt', 'pixel_opt', 'lpips_opt')
+_LOSSES_OF_PICTURES = ('perceptual_opt', 'pixel_opt', 'lpips_opt', 'identity_opt')
 
 
 def check_blur2blur(opt: dict[str, Any]) -> None:
@@ -35,9 +36,16 @@ def check_blur2blur(opt: dict[str, Any]) -> None:
                 f'train:accum_iter: {parts} does not divide batch_size_per_gpu, {batch}; the parts must be of one size'
             )
         check_optimisation(opt, ('optim_g', 'optim_d'))
-        for name in (*_CONTENT_LOSSES, 'gan_opt'):
+        for name in (*_LOSSES_OF_PICTURES, 'gan_opt'):
             check_loss(opt, name)
     _check_networks(opt)
+
+
+def _judged(sides: list[int], scales: int | None) -> list[int]:
+    """Of the sides of G's outputs those of the outputs that count; none where none are known."""
+    if sides:
+        check_scales(scales, len(sides))
+    return sides if scales is None else sides[-scales:]
 
 
 def _check_networks(opt: dict[str, Any]) -> None:
@@ -57,8 +65,8 @@ def _check_networks(opt: dict[str, Any]) -> None:
             if not opt['is_train'] or not isinstance(crop, int):
                 continue  # of a wrong gt_size the data set's own check says what is wrong
             if name == 'network_g':
-                sides = check_translator(name, net, crop)
-                for loss in _CONTENT_LOSSES:
+                sides = _judged(check_translator(name, net, crop), opt['train'].get('scales'))
+                for loss in _LOSSES_OF_PICTURES:
                     check_sides(opt, loss, sides)
             else:
                 check_discriminator(name, net, crop, sides)

@@ -23,7 +23,7 @@ from b2b_basicsr.options.constructor_section import constructor_section
 from b2b_basicsr.options.section import OptionSection
 from b2b_basicsr.registration import is_our_object
 
-PICTURES = ('img', 'img2')
+PICTURES = ('img', 'img2', 'deblurred_from')
 """A metric's arguments that are no keys."""
 
 TRAINING_SETS: dict[str, type[OptionSection]] = {

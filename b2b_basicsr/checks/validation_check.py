@@ -9,6 +9,7 @@ from typing import Any
 from basicsr.utils.registry import METRIC_REGISTRY
 
 from b2b_basicsr.checks.registered import registered
+from b2b_basicsr.checks.section_types import PICTURES
 from b2b_basicsr.errors import OptionError, UserError
 from b2b_basicsr.models.scores import Scores
 from b2b_basicsr.models.val_options import ValOptions
@@ -49,11 +50,12 @@ def _check_metric(key: str, section: Mapping[str, Any]) -> None:
     metric = registered(METRIC_REGISTRY, key, section['type'])
     parameters = inspect.signature(metric).parameters
     known = [name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
+    keys = [name for name in known if name not in PICTURES]
     for name in section:
-        if name not in (*known, 'type', 'better'):
-            raise UserError(f'{key}:{name}: {section["type"]} knows no such key; known are {", ".join(known[2:])}')
-    for name in known:
-        missing = parameters[name].default is inspect.Parameter.empty and name not in ('img', 'img2', *section)
+        if name not in (*keys, 'type', 'better'):
+            raise UserError(f'{key}:{name}: {section["type"]} knows no such key; known are {", ".join(keys)}')
+    for name in keys:
+        missing = parameters[name].default is inspect.Parameter.empty and name not in section
         if missing:
             raise UserError(f'{key}:{name}: missing; {section["type"]} needs it')
     check = getattr(metric, 'check', None)

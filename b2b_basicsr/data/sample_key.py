@@ -35,6 +35,10 @@ class SampleKey(NamedTuple):
             purpose = f'{purpose}:again:{self.attempt}'
         return np.random.default_rng([self.seed, self.epoch, self.position, *purpose.encode()])
 
+    def drawn_seed(self, purpose: str) -> int:
+        """A seed for what the model draws on its device: 63 bits."""
+        return int(self.generator(purpose).integers(2**63))
+
     def place(self) -> dict[str, int]:
         """What a sample says of its place in the training, for the model to note: ``epoch`` and ``position``."""
         return {'epoch': self.epoch, 'position': self.position}

@@ -12,8 +12,6 @@ from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.data.sample_key import SampleKey
 from b2b_basicsr.data.training_crops import TrainingCrops, as_tensor, sample_part
 
-_SEEDS = 2**63
-
 
 class ShakenCrops:
     """S and K, or S and what the model makes K of (``synth_known_opt: on_device``).
@@ -37,16 +35,15 @@ class ShakenCrops:
         margin, path = self._shake.margin, self._sharp.path(index)
         inside = np.s_[margin:-margin, margin:-margin]
         wide, centre = np.ascontiguousarray(place.cut(picture, margin)), place.centre(margin)
-        shaking = key.generator('shake')
         if self._shake.on_device:
             # Coloured with its margin, so that the sharp crop is the very middle of what is blurred.
             base = self._crops.coloured(wide, key.generator('colours'))
             return sample_part('sharp', base[inside], path) | {
                 'known_base': as_tensor(base),
-                'known_seed': torch.tensor(int(shaking.integers(_SEEDS)), dtype=torch.int64),
+                'known_seed': torch.tensor(key.drawn_seed('shake'), dtype=torch.int64),
                 'known_centre': torch.tensor(centre, dtype=torch.float32),
             }
-        known = self._shake.blur(wide, shaking, centre, margin)
+        known = self._shake.blur(wide, key.generator('shake'), centre, margin)
         # The same colours for both: K is this very crop, blurred.
         return sample_part('sharp', self._crops.coloured(wide[inside], key.generator('colours')), path) | sample_part(
             'known', self._crops.recolour(known, key.generator('colours')), path

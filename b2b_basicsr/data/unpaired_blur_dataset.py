@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+import torch
 from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils.data import Dataset
 
@@ -50,6 +51,7 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
               extension; needs ``network_k``), ``synth_known_opt`` (K made from S by camera shake, see
               :class:`CameraShake`), or ``frame_mean_opt`` (K the mean of consecutive frames of S, see
               :class:`FrameMean`).
+            - ``known_noise_opt``: sensor noise for K of ``dataroot_known`` or of known pairs, see :class:`KnownNoise`.
             - ``ratio``: for B and S from one list: B keeps the first floor(ratio * n), S the rest. ``~`` keeps all.
             - ``resize``: shorter side of B, S and ready-made K, antialiased bicubic as Pillow's. ``~`` leaves them.
             - ``gt_size``: side of the random crop. ``use_hflip``, ``use_rot``: as in BasicSR. Known pictures are
@@ -68,7 +70,8 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
     With ``synth_known_opt: on_device`` it holds, instead of ``known``, what :meth:`CameraShake.blur_batch` makes it of:
     ``known_base`` (the sharp crop, coloured, with ``CameraShake.margin`` pixels around it: float32 RGB [3, h, w] in
     [0, 1]), ``known_seed`` (int64, a scalar) and ``known_centre`` (float32 [2], x and y of the optical centre in pixels
-    of ``known_base``).
+    of ``known_base``). With ``known_noise_opt`` it holds ``known_seed`` beside ``known`` or the known pair, for
+    :meth:`KnownNoise.on_batch`.
     """
 
     sampler_class = PositionedSampler
@@ -144,6 +147,8 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
             yield partial(self._any_of, 'known', self.known)
         if self._known_pairs is not None:
             yield self._known_pairs.sample
+        if self.settings.known_noise_opt is not None:
+            yield self._noise_seed
 
     def _blurry(self, key: SampleKey) -> dict[str, Any]:
         index = key.picture if key.attempt == 0 else None
@@ -151,6 +156,9 @@ class UnpairedBlurDataset(Dataset[dict[str, Any]]):
 
     def _any_of(self, name: str, source: PictureSource, key: SampleKey, vary_scale: bool = False) -> dict[str, Any]:
         return self._crops.unpaired(name, source, key.generator(name), vary_scale=vary_scale)
+
+    def _noise_seed(self, key: SampleKey) -> dict[str, Any]:
+        return {'known_seed': torch.tensor(key.drawn_seed('known_noise'), dtype=torch.int64)}
 
     def check_pictures(self, progress: Progress | None = None, run: RunChecks = run_checks) -> None:
         """Reads every picture's size from its header, and decodes some of each set, evenly spread (256 at most).

@@ -11,6 +11,7 @@ from typing_extensions import Self
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.data.crop_augmentation import CropAugmentation
 from b2b_basicsr.data.frame_mean import FrameMean
+from b2b_basicsr.data.known_noise import KnownNoise
 from b2b_basicsr.data.loader_options import LoaderOptions
 from b2b_basicsr.options.section import CropSide, Flag, Number, PathText, PositiveCount, Text
 
@@ -43,6 +44,9 @@ class UnpairedBlurOptions(LoaderOptions):
     """Source 2 and 3 of K: a parametric camera shake of S."""
     frame_mean_opt: FrameMean | None = None
     """Source 4 of K: the mean of consecutive frames, where S is sharp videos at a high rate."""
+    known_noise_opt: KnownNoise | None = None
+    """Sensor noise for K of source 1 or 5, added in training; `~`: none, as in the reference. The other sources have
+    noise keys of their own."""
     augment_opt: CropAugmentation | None = None
     """Variation of crops, for those with few pictures; `~`: none."""
     ratio: Annotated[Number, Field(gt=0, lt=1)] | None = None
@@ -73,6 +77,11 @@ class UnpairedBlurOptions(LoaderOptions):
             raise ValueError('dataroot_known_blur and dataroot_known_sharp go together; one of them is missing')
         if self.dataroot_sharp is None and self.dataroot_known is None:
             raise ValueError('dataroot_sharp: missing; K is made from S, the sharp pictures of the same camera')
+        noisy = next((name for name in ('synth_known_opt', 'frame_mean_opt') if sources[name]), None)
+        if self.known_noise_opt is not None and noisy is not None:
+            raise ValueError(
+                f'known_noise_opt: {noisy} has noise of its own: set shot_noise and read_noise there, leave this out'
+            )
         if self.resize is not None and self.resize < self.gt_size:
             raise ValueError(f'resize: {self.resize} is smaller than the crop, gt_size ({self.gt_size})')
         return self

@@ -32,7 +32,7 @@ _MODELS: dict[str, tuple[type[Any], type[OptionSection]]] = {
     'DeblurModel': (DeblurModel, DeblurTrainOptions),
     'KernelWizardModel': (KernelWizardModel, KernelTrainOptions),
 }
-_NAMES = {'cri_perceptual': 'perceptual_opt', 'cri_pix': 'pixel_opt', 'cri_gan': 'gan_opt'}
+_NAMES = {'cri_perceptual': 'perceptual_opt', 'cri_pix': 'pixel_opt', 'cri_gan': 'gan_opt', 'cri_idt': 'identity_opt'}
 _OF_NO_COUNT = (
     *('amp', 'compile', 'channels_last', 'fused', 'accum_iter', 'ema_decay', 'progressive_patches'),
     'max_nonfinite_steps',
@@ -49,13 +49,16 @@ def step_table(opt: Mapping[str, Any]) -> Table | None:
         opt: as YAML gives it.
 
     Returns:
-        ``None`` for tests, for models that are not ours, with ``lpips_opt``, whose network is not there without its
-        weights, and where torch cannot do an operation without numbers.
+        ``None`` for tests, for models that are not ours, with an ``LPIPSLoss``, whose network is not there without its
+        weights, with two kinds of VGG, and where torch cannot do an operation without numbers.
 
     Raises:
         UserError: if a section of ``train`` is wrong.
     """
-    if opt.get('model_type') not in _MODELS or 'train' not in opt or section_at(opt, 'train').get('lpips_opt'):
+    if opt.get('model_type') not in _MODELS or 'train' not in opt:
+        return None
+    train = section_at(opt, 'train')
+    if train.get('lpips_opt') or _losses(train, 'LPIPSLoss') or len(_vgg_types(train)) > 1:
         return None
     crop = crop_size(opt)
     kind, train_options = _MODELS[opt['model_type']]
@@ -98,8 +101,8 @@ def _counted_step(kind: type[Any], opt: dict[str, Any], crop: int) -> Counter[tu
     steps = int(opt['train'].get('net_d_iters', 1))
     with_g = (int(opt['train'].get('net_d_init_iters', 0)) // steps + 1) * steps
     with TemporaryDirectory() as folder:
-        if (opt['train'].get('perceptual_opt') or {}).get('type') == 'PerceptualLoss':
-            opt['train']['vgg_weights'] = _weights_of_zero(opt['train']['perceptual_opt'], Path(folder))
+        for vgg_type in _vgg_types(opt['train']):
+            opt['train']['vgg_weights'] = _weights_of_zero(vgg_type, Path(folder))
         model = construct(_on_meta(kind), 'train', {'opt': opt})
     for optimizer in model.optimizers:
         optimizer.step = lambda *arguments, **named: None  # element by element, and not on every device
@@ -116,13 +119,22 @@ def _counted_step(kind: type[Any], opt: dict[str, Any], crop: int) -> Counter[tu
     return counter.counts
 
 
-def _weights_of_zero(section: Mapping[str, Any], folder: Path) -> str:
+def _losses(train: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    """The sections of ``train`` for losses of a ``type``."""
+    return [one for one in train.values() if isinstance(one, Mapping) and one.get('type') == kind]
+
+
+def _vgg_types(train: Mapping[str, Any]) -> set[str]:
+    return {str(section.get('vgg_type', 'vgg19')) for section in _losses(train, 'PerceptualLoss')}
+
+
+def _weights_of_zero(vgg_type: str, folder: Path) -> str:
     """A file of VGG's weights that has the right shapes: the real ones may not be there."""
     from torchvision.models import get_model
 
     try:
         with torch.device('meta'):
-            vgg = get_model(section.get('vgg_type', 'vgg19'), weights=None)
+            vgg = get_model(vgg_type, weights=None)
     except ValueError:
         return str(folder)  # the loss's own check says what is wrong with the type
     file = folder / 'vgg.pth'

@@ -37,8 +37,7 @@ def imagenet_weights(model: str, source: str | None, option_key: str) -> tuple[M
     # Not at the top: models import losses.
     from b2b_basicsr.models.checkpoint import read_checkpoint
 
-    url = str(get_model_weights(model)['IMAGENET1K_V1'].url)
-    kept = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)  # torch's place for it
+    url, kept = _url(model), kept_file(model)
     file = Path(source).expanduser() if source not in (None, DOWNLOAD) else kept
     if source == DOWNLOAD:
         _fetch(model, url, kept, option_key)
@@ -49,6 +48,19 @@ def imagenet_weights(model: str, source: str | None, option_key: str) -> tuple[M
         return read_checkpoint(option_key, str(file)), str(file)
     except UserError as error:
         raise UserError(f'{error}; remove it, or put it there whole: {url}') from error
+
+
+def kept_file(model: str) -> Path:
+    """Where torch keeps the weights of an ImageNet network that it has downloaded; the file need not be there.
+
+    Args:
+        model: torchvision's name of the network.
+    """
+    return Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(_url(model)).path).name)
+
+
+def _url(model: str) -> str:
+    return str(get_model_weights(model)['IMAGENET1K_V1'].url)
 
 
 def _fetch(model: str, url: str, kept: Path, option_key: str) -> None:

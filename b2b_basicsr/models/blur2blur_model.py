@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from b2b_basicsr.data.camera_shake import CameraShake
+from b2b_basicsr.data.known_noise import KnownNoise
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.losses.gradient_penalty import gradient_penalty
 from b2b_basicsr.losses.vgg_weights import vgg_weights
@@ -26,7 +27,7 @@ from b2b_basicsr.models.frozen_network import frozen_network
 from b2b_basicsr.models.lr_scheduler import Schedules
 from b2b_basicsr.models.mean_losses import MeanLosses
 from b2b_basicsr.models.optimizers import Optimizers
-from b2b_basicsr.models.output_scales import as_scales, resized_like, summed_loss
+from b2b_basicsr.models.output_scales import as_scales, largest_scales, resized_like, summed_loss
 from b2b_basicsr.models.random_state import RandomState
 from b2b_basicsr.models.replaced_pictures import ReplacedPictures
 from b2b_basicsr.models.restoration_validation import RestorationValidation
@@ -48,6 +49,9 @@ class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Resto
     One step: G(B) once; D's update (hinge on each scale, halved and added, and the gradient penalty on the full one);
     then G's update against the updated D with the same G(B): the adversarial term, averaged over the scales, and the
     content losses, summed over them. ``net_d_iters`` and ``net_d_init_iters`` hold G back as in BasicSR.
+    With ``identity_opt`` G's update also has G(K) compared with K, likewise summed over the scales. ``scales`` leaves
+    the smaller of G's outputs out of all this.
+
     ``accum_iter`` splits the batch: all parts' gradients are added up for D's update, then all for G's, so that losses
     and gradients are those of the whole batch, in the memory of a part; G runs twice.
 
@@ -81,6 +85,12 @@ class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Resto
         key = 'datasets:train:synth_known_opt'
         return CameraShake.from_options(key, self.opt['datasets']['train']['synth_known_opt'])
 
+    @cached_property
+    def known_noise(self) -> KnownNoise:
+        """What is added to K, where the data set gives a seed for it."""
+        key = 'datasets:train:known_noise_opt'
+        return KnownNoise.from_options(key, self.opt['datasets']['train'].get('known_noise_opt') or {})
+
     # ------------------------------------------------------------------------------------------------ networks
 
     def _build_frozen(self, section: str) -> nn.Module:
@@ -95,14 +105,17 @@ class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Resto
             self._start_as_identity()
         with vgg_weights(train_opt.get('vgg_weights')):
             super().init_training_settings()
+            identity_opt = train_opt.get('identity_opt')
+            self.cri_idt: nn.Module | None = build_loss(identity_opt).to(self.device) if identity_opt else None
         self.accum_iter = int(train_opt.get('accum_iter', 1))
+        self.scales: int | None = train_opt.get('scales')
         self.gp_weight = float((train_opt.get('gp_opt') or {}).get('weight', 0))
         lpips = build_loss(train_opt['lpips_opt']).to(self.device) if train_opt.get('lpips_opt') else None
         criteria = {'perceptual_opt': self.cri_perceptual, 'pixel_opt': self.cri_pix, 'lpips_opt': lpips}
         self.content_losses = {_CONTENT_LOSSES[key]: cri for key, cri in criteria.items() if cri is not None}
         if not self.content_losses:
             raise UserError(f'train: no content loss; set at least one of {", ".join(criteria)}')
-        for criterion in self.content_losses.values():
+        for criterion in (*self.content_losses.values(), *([] if self.cri_idt is None else [self.cri_idt])):
             self._frozen(criterion)
 
     def _start_as_identity(self) -> None:
@@ -117,7 +130,8 @@ class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Resto
         """Takes a batch: ``lq`` and, in training, ``known``, or what it is made of on the device.
 
         That is ``known_base``, ``known_seed`` and ``known_centre`` for a camera shake, or ``known_blur``,
-        ``known_sharp`` and ``sharp`` for ``network_k``.
+        ``known_sharp`` and ``sharp`` for ``network_k``. ``known_seed`` beside the latter, or beside ``known``, is that
+        of their sensor noise.
         """
         self._note_place(data)
         self._note_replaced(data)
@@ -125,7 +139,7 @@ class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Resto
         if 'gt' in data:
             self.gt = self._to_device(data['gt'])
         if 'known' in data:
-            self.known = self._to_device(data['known'])
+            self.known = self._with_noise(self._to_device(data['known']), data)
         elif 'known_base' in data:
             self.known = self.shake.blur_batch(
                 self._to_device(data['known_base']), data['known_seed'], data['known_centre']
@@ -135,12 +149,17 @@ class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Resto
                 raise UserError("network_k: missing; known pairs (C', D') need it to carry their blur over to S")
             pair = (self._to_device(data[key]) for key in ('known_sharp', 'known_blur', 'sharp'))
             with torch.no_grad(), self._autocast():
-                self.known = self.net_k(*pair).float()
+                known = self.net_k(*pair).float()
+            self.known = self._with_noise(known, data)
+
+    def _with_noise(self, known: Tensor, data: Mapping[str, Any]) -> Tensor:
+        return self.known_noise.on_batch(known, data['known_seed']) if 'known_seed' in data else known
 
     def _translate(self, picture: Tensor) -> list[Tensor]:
-        """G's outputs from the smallest to the full size; one or three."""
+        """G's outputs that count, from the smallest to the full size; one or three, or as many as ``scales``."""
         with self._autocast():
-            return as_scales(self.net_g(picture))
+            outputs = as_scales(self.net_g(picture))
+        return largest_scales(outputs, self.scales)
 
     def _judge(self, net_d: nn.Module, pictures: Sequence[Tensor]) -> list[Tensor]:
         with self._autocast():
@@ -213,25 +232,34 @@ class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Resto
         """With G's outputs for the whole batch and their graph; without, they are made again, part by part."""
         self.net_d.requires_grad_(False)
         self.optimizer_g.zero_grad(set_to_none=True)
-        for place, lq in enumerate(self.lq.chunk(self.accum_iter)):
+        batch = zip(self.lq.chunk(self.accum_iter), self.known.chunk(self.accum_iter), strict=True)
+        for place, (lq, known) in enumerate(batch):
             with self._accumulating(self.net_g, more_to_come=place + 1 < self.accum_iter):
                 if outputs is None:
                     with states[place].again():
                         made = self._translate(lq)
                 else:
                     made = outputs
-                self.scaler.scale(self._g_loss(losses, lq, made) / self.accum_iter).backward()
+                total = self._g_loss(losses, lq, made)
+                if self.cri_idt is not None:
+                    # One backward pass for both: several processes exchange gradients once.
+                    loss = self._compared(self.cri_idt, self._translate(known), known)
+                    total = total + losses.add('l_g_idt', loss)
+                self.scaler.scale(total / self.accum_iter).backward()
         self.scaler.unscale_(self.optimizer_g)
 
     def _g_loss(self, losses: MeanLosses, lq: Tensor, outputs: list[Tensor]) -> Tensor:
         scores = self._judge(self.get_bare_model(self.net_d), outputs)
         total = losses.add('l_g_gan', self._gan_loss(scores, True, is_disc=False))
-        targets = resized_like(lq, outputs)
         for name, criterion in self.content_losses.items():
-            with self._autocast():
-                loss = summed_loss(criterion, outputs, targets)
-            total = total + losses.add(name, loss)
+            total = total + losses.add(name, self._compared(criterion, outputs, lq))
         return total
+
+    def _compared(self, criterion: nn.Module, outputs: list[Tensor], picture: Tensor) -> Tensor:
+        """A loss between G's outputs and a picture at their sizes, added up over the scales."""
+        targets = resized_like(picture, outputs)
+        with self._autocast():
+            return summed_loss(criterion, outputs, targets)
 
     # ------------------------------------------------------------------------------------------------ validation
 
@@ -280,11 +308,12 @@ class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Resto
         pictures = self._pictures(gt)
         sharp = pictures.get('gt')
         if first_time:
-            baselines = {BLURRY: pictures['lq'], DIRECT: pictures.get('direct')}
-            self._baseline_scores[validation.name, place] = {
-                kind: self.scores.of(picture, sharp) for kind, picture in baselines.items() if picture is not None
-            }
-        restored = self.scores.of(pictures['restored'], sharp)
+            baselines = {BLURRY: self.scores.of(pictures['lq'], sharp)}
+            if 'direct' in pictures:
+                baselines[DIRECT] = self.scores.of(pictures['direct'], sharp, pictures['lq'])
+            self._baseline_scores[validation.name, place] = baselines
+        source = None if self.net_deblur is None else pictures['translated']
+        restored = self.scores.of(pictures['restored'], sharp, source)
         values = self.scores.beside(restored, self._baseline_scores[validation.name, place])
         if validation.saves:
             files |= self._save_pictures(pictures, validation.name, name, validation.iteration, with_direct=first_time)

@@ -28,6 +28,12 @@ class TrainOptions(BaseTrainOptions):
     """Content, too."""
     lpips_opt: LossSection | None = None
     """Content, too."""
+    identity_opt: LossSection | None = None
+    """G leaves K as it is: any loss that may be a content loss, between G(K) and K; `l_g_idt` in the log. Not in the
+    reference; `~`: none. G runs on K, too, then. It is no content loss: G(x) is still to be held to x."""
+    scales: PositiveCount | None = None
+    """How many of G's outputs D judges and losses compare, the largest first; `~`: all, as the reference's three. A
+    smaller number saves time, and G learns from the full size alone with 1."""
     gan_opt: LossSection
     """How D and G are set against each other; `GANLoss`."""
     gp_opt: WeightOptions | None = None

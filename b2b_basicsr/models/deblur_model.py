@@ -141,7 +141,7 @@ class DeblurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Restorat
         sharp, baselines = pictures.get('gt'), (validation.name, place)
         if baselines not in self._baseline_scores:
             self._baseline_scores[baselines] = {BLURRY: self.scores.of(pictures['lq'], sharp)}
-        values = self.scores.beside(self.scores.of(pictures['restored'], sharp), self._baseline_scores[baselines])
+        values = self.scores.beside(self.scores.of(pictures['restored'], sharp, pictures['lq']), self._baseline_scores[baselines])
         if validation.saves:
             files['restored'] = self._saved_as(validation.name, name, validation.iteration)
             self._save_picture(pictures['restored'], files['restored'])

@@ -32,12 +32,17 @@ class MovingAverage(Placement):
     def model_ema(self, decay: float = 0.999, unless: Tensor | None = None) -> None:
         """``net_g_ema = decay * net_g_ema + (1 - decay) * net_g``; 0 copies.
 
+        Buffers are copied: running statistics are averages already, and BasicSR's would keep the first ones.
+
         Args:
             decay: what is kept of the average, in [0, 1].
             unless: bool, a scalar on a GPU: where it is true, the average stays as it is.
         """
         trained = dict(self.get_bare_model(self.net_g).named_parameters())
         averaged = dict(self.net_g_ema.named_parameters())
+        buffers = dict(self.get_bare_model(self.net_g).named_buffers())
+        for name, kept in self.net_g_ema.named_buffers():
+            kept.copy_(buffers[name] if unless is None else torch.where(unless, kept, buffers[name]))
         averages: list[Tensor] = [*averaged.values()]
         weights: list[Tensor] = [trained[name] for name in averaged]
         if unless is None:

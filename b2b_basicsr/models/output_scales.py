@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from b2b_basicsr.errors import UserError
 
 
 def as_scales(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
@@ -19,6 +22,54 @@ def as_scales(outputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
 
 def _in_full_precision(value: Tensor) -> Tensor:
     return value.to(torch.promote_types(value.dtype, torch.float32))
+
+
+class _Beside(torch.autograd.Function):
+    """The first of some tensors; the others' gradients are zero."""
+
+    @staticmethod
+    def forward(context: Any, first: Tensor, *others: Tensor) -> Tensor:
+        context.save_for_backward(*others)
+        return first.view_as(first)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        return (gradient, *(torch.zeros_like(other) for other in context.saved_tensors))
+
+
+def largest_scales(outputs: Sequence[Tensor], count: int | None) -> list[Tensor]:
+    """The ``count`` largest of a network's outputs; ``None``: all.
+
+    What is left out has gradients of zero, not none: several processes wait for a gradient of every weight.
+
+    Args:
+        outputs: [n, c, h, w] each, from the smallest to the full size.
+        count: 1 at least.
+
+    Raises:
+        UserError: if the network has fewer.
+
+    Example:
+        >>> sizes = [output.shape[-1] for output in largest_scales([torch.zeros(1, 3, n, n) for n in (2, 4, 8)], 2)]
+        >>> sizes
+        [4, 8]
+    """
+    check_scales(count, len(outputs))
+    if count is None or count == len(outputs):
+        return list(outputs)
+    *kept, result = outputs[-count:]
+    whole: Tensor = _Beside.apply(result, *outputs[:-count])
+    return [*kept, whole]
+
+
+def check_scales(count: int | None, made: int) -> None:
+    """Compares ``train: scales`` with what network_g makes.
+
+    Raises:
+        UserError: if it makes fewer outputs.
+    """
+    if count is not None and count > made:
+        raise UserError(f'train:scales: {count}; network_g makes {made} alone: lower scales, or set it to ~ for all')
 
 
 def resized_like(picture: Tensor, outputs: Sequence[Tensor]) -> list[Tensor]:

@@ -40,22 +40,25 @@ class Scores:
         }
         signatures = {name: inspect.signature(function).parameters for name, function in functions.items()}
         self._needs_gt = {name for name, parameters in signatures.items() if 'img2' in parameters}
+        self._needs_source = {name for name, parameters in signatures.items() if 'deblurred_from' in parameters}
         psnr = [name for name, section in metrics.items() if section['type'] in ('calculate_psnr', 'calculate_psnr_pt')]
         with_gain = psnr if comparison.gain_over is not None else []
         self._gains = {name: GAIN if place == 0 else f'{GAIN}_{name}' for place, name in enumerate(with_gain)}
 
-    def of(self, picture: Levels, gt: Levels | None) -> dict[str, float]:
+    def of(self, picture: Levels, gt: Levels | None, deblurred_from: Levels | None = None) -> dict[str, float]:
         """Every metric of one picture; without ground truth, those that need none.
 
         Args:
             picture: uint8 [h, w, 3], BGR.
             gt: the sharp picture alike, or ``None``.
+            deblurred_from: what a deblurrer made it of, alike; ``None``, and metrics that need it are left out.
         """
         data = {'img': picture} if gt is None else {'img': picture, 'img2': gt}
+        source = {} if deblurred_from is None else {'deblurred_from': deblurred_from}
         return {
-            name: float(calculate_metric(data, section))
+            name: float(calculate_metric(data | source if name in self._needs_source else data, section))
             for name, section in self._options.items()
-            if gt is not None or name not in self._needs_gt
+            if (gt is not None or name not in self._needs_gt) and (source or name not in self._needs_source)
         }
 
     def beside(self, result: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

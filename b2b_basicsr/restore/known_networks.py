@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from b2b_basicsr.archs.mimounet_arch import MIMOUNet
 from b2b_basicsr.archs.nafnet_local_arch import NAFNetLocal
 from b2b_basicsr.archs.restormer_arch import Restormer
+from b2b_basicsr.archs.unet_arch import UNet
 
 Weights = Mapping[str, Tensor]
 
@@ -60,9 +61,20 @@ def _restormer(weights: Weights) -> tuple[type[nn.Module], dict[str, Any]]:
     }
 
 
-_GUESSES = (_mimounet, _nafnet, _restormer)
+def _unet(weights: Weights) -> tuple[type[nn.Module], dict[str, Any]]:
+    num_feat, num_in_ch = weights['encoders.0.conv1.weight'].shape[:2]
+    norm = 'batch' if 'middle.norm1.running_mean' in weights else 'instance'
+    return UNet, {
+        'num_in_ch': num_in_ch,
+        'num_feat': num_feat,
+        'num_levels': _count(weights, 'encoders.'),
+        'norm': norm if 'middle.norm1.weight' in weights else None,
+    }
 
-KNOWN = 'MIMOUNet, NAFNet and Restormer of any size'
+
+_GUESSES = (_mimounet, _nafnet, _restormer, _unet)
+
+KNOWN = 'MIMOUNet, NAFNet, Restormer and UNet of any size'
 """What :func:`known_network` knows, for messages."""
 
 

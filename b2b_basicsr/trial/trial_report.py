@@ -141,18 +141,19 @@ def _networks(trial: Trial) -> Table:
     rows = [
         _row_of_network(trial, name) for name, section in trial.opt.items() if name.startswith('network_') and section
     ]
-    loss = getattr(trial.model, 'cri_perceptual', None)
-    section = (trial.opt.get('train') or {}).get('perceptual_opt') or {}
-    if isinstance(loss, nn.Module) and section.get('type') == 'PerceptualLoss':
-        rows.append(
-            {
-                'network': 'perceptual_opt',
-                'type': str(section.get('vgg_type', 'vgg19')),
-                'parameters (M)': _millions(loss),
-                'use': 'frozen',
-                'weights': str(trial.opt['train'].get('vgg_weights') or "torch's folder"),
-            }
-        )
+    for name, key in (('cri_perceptual', 'perceptual_opt'), ('cri_idt', 'identity_opt')):
+        loss = getattr(trial.model, name, None)
+        section = (trial.opt.get('train') or {}).get(key) or {}
+        if isinstance(loss, nn.Module) and section.get('type') == 'PerceptualLoss':
+            rows.append(
+                {
+                    'network': key,
+                    'type': str(section.get('vgg_type', 'vgg19')),
+                    'parameters (M)': _millions(loss),
+                    'use': 'frozen',
+                    'weights': str(trial.opt['train'].get('vgg_weights') or "torch's folder"),
+                }
+            )
     return Table('Networks and their weights', rows)
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from b2b_basicsr.archs import PatchGANDiscriminator
-from b2b_basicsr.archs.patchgan_arch import LumaHighPass
+from b2b_basicsr.archs.patchgan_arch import HighPass
+from b2b_basicsr.errors import UserError
 from tests.golden_recipe import assert_golden, assert_manifest, fill_weights, golden_input, load_golden, relative_error
 
 NORMS = ('instance', 'none', 'spectral')
@@ -153,7 +154,7 @@ def test_highpass_is_luminance_less_its_box_mean(size: tuple[int, int]) -> None:
     for row in range(size[0]):
         for column in range(size[1]):
             expected[:, row, column] = padded[:, row : row + 9, column : column + 9].mean(axis=(1, 2))
-    np.testing.assert_allclose(LumaHighPass(9)(x)[:, 0].numpy(), 4 * (luma - expected), atol=4e-7)
+    np.testing.assert_allclose(HighPass(9, luma=True)(x)[:, 0].numpy(), 4 * (luma - expected), atol=4e-7)
 
 
 @torch.no_grad()
@@ -171,15 +172,36 @@ def test_highpass_hides_exposure_and_colour_but_not_detail() -> None:
     assert relative_error(net(blurred), net(x)) > 0.1
 
 
+@torch.no_grad()
+def test_highpass_of_all_channels_shows_coloured_detail_but_not_colour() -> None:
+    of_luma, of_all = (small_net(n_layers=1, norm='none', **{key: 17}) for key in ('luma_highpass', 'highpass'))
+    x = 0.2 + 0.5 * golden_input((1, 3, 40, 40), 0)
+    tinted = x + torch.tensor([0.1, -0.1, 0.05]).view(1, 3, 1, 1)
+    fringe = 0.1 * torch.sin(torch.arange(40.0)).view(1, 1, 1, 40)
+    fringed = x + fringe * torch.tensor([1.0, -0.299 / 0.587, 0.0]).view(1, 3, 1, 1)  # of no luminance
+    assert relative_error(of_all(tinted), of_all(x)) < 1e-4
+    assert relative_error(of_all(fringed), of_all(x)) > 1e-2
+    assert relative_error(of_luma(fringed), of_luma(x)) < 1e-4
+    grey = x.mean(1, keepdim=True)
+    torch.testing.assert_close(HighPass(9, luma=False)(grey), HighPass(9, luma=True)(grey))
+
+
+def test_one_kind_of_highpass_at_a_time() -> None:
+    with pytest.raises(UserError, match='luma_highpass and highpass cannot go together'):
+        small_net(luma_highpass=5, highpass=5)
+    with pytest.raises(UserError, match='highpass must be odd'):
+        small_net(highpass=6)
+
+
 def test_highpass_takes_a_luminance_picture_as_it_is() -> None:
     grey = golden_input((1, 1, 32, 32), 0)
-    torch.testing.assert_close(LumaHighPass(5)(grey), LumaHighPass(5)(grey.expand(1, 3, 32, 32)))
+    torch.testing.assert_close(HighPass(5, luma=True)(grey), HighPass(5, luma=True)(grey.expand(1, 3, 32, 32)))
     assert small_net(num_in_ch=1, luma_highpass=5)(grey).shape == (1, 1, 2, 2)
 
 
 @torch.no_grad()
 def test_highpass_keeps_float32_under_autocast_and_the_dtype_it_is_given() -> None:
-    highpass = LumaHighPass(9)
+    highpass = HighPass(9, luma=True)
     x = golden_input((1, 3, 32, 32), 0)
     with torch.autocast('cpu', torch.bfloat16):
         assert torch.equal(highpass(x), highpass(x))

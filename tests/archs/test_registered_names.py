@@ -19,6 +19,7 @@ from b2b_basicsr import archs
         'PatchGANDiscriminator',
         'Restormer',
         'SpandrelNet',
+        'UNet',
     ],
 )
 def test_registered(name: str) -> None:

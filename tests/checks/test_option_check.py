@@ -136,6 +136,14 @@ WRONG: list[tuple[Options, str]] = [
         {'train__pixel_opt': {'type': 'GANLoss', 'gan_type': 'hinge'}},
         'train:pixel_opt:type: GANLoss is no content loss',
     ),
+    (
+        {'train__identity_opt': {'type': 'GANLoss', 'gan_type': 'hinge'}},
+        'train:identity_opt:type: GANLoss is no content',
+    ),
+    ({'train__identity_opt': {'type': 'L1Los'}}, "train:identity_opt:type: 'L1Los' is not registered"),
+    ({'train__identity_opt': {'type': 'L1Loss', 'weight': 1}}, 'train:identity_opt:weight: unknown key; did you mean'),
+    ({'train__scales': 0}, 'train:scales: 0: must be greater than 0'),
+    ({'train__scales': 4}, 'train:scales: 4; network_g makes 3 alone: lower scales, or set it to ~ for all'),
     ({'datasets__train__gt_size': 4}, 'network_.: .* cannot take a crop of gt_size 4'),
     (
         {'datasets__train__gt_size': 16},
@@ -234,6 +242,23 @@ def test_basicsrs_networks_that_need_numbers_to_be_built(
     assert torch.equal(torch.get_rng_state(), before)
     opt = changed(options, network_g=network, datasets__train__gt_size=32)
     assert parse(write(opt), tmp_path)['network_g'] == network
+
+
+def test_direct_deblurring_and_fewer_scales_pass(
+    options: Options, write: Callable[..., Path], tmp_path: Path, data: Path
+) -> None:
+    direct = changed(
+        options,
+        datasets__train__dataroot_sharp=...,
+        datasets__train__synth_known_opt=...,
+        datasets__train__dataroot_known=str(data / 'S'),
+        network_deblur=...,
+        path__pretrain_network_deblur=...,
+    )
+    assert parse(write(direct), tmp_path)['datasets']['train']['dataroot_known'] == str(data / 'S')
+    # D need not take the quarter of the crop, which is not judged: of 4 pixels it could make nothing.
+    small = changed(direct, train__scales=2, datasets__train__gt_size=16, train__identity_opt={'type': 'L1Loss'})
+    assert parse(write(small), tmp_path)['train']['scales'] == 2
 
 
 def test_iterations_as_basicsr_writes_them(options: Options, write: Callable[..., Path], tmp_path: Path) -> None:
@@ -408,7 +433,7 @@ def test_shipped_option_files_are_known_to_the_schema(tmp_path: Path) -> None:
         else:
             (DeblurTrainOptions if kind == 'DeblurModel' else KernelTrainOptions).from_options('train', opt['train'])
     trained = {('Blur2BlurModel', True), ('DeblurModel', True), ('KernelWizardModel', True)}
-    assert seen == {*trained, ('Blur2BlurModel', False)}
+    assert seen == {*trained, ('Blur2BlurModel', False), ('DeblurModel', False)}
 
 
 def _plain_floats(file: Path) -> str:

@@ -9,7 +9,7 @@ import torch
 from mmengine.analysis import FlopAnalyzer
 from torch import nn
 
-from b2b_basicsr.archs import MIMOUNet, NAFNet, PatchGANDiscriminator, Restormer
+from b2b_basicsr.archs import MIMOUNet, NAFNet, PatchGANDiscriminator, Restormer, UNet
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.info.multiply_adds import multiply_adds
 from b2b_basicsr.info.network_costs import network_tables
@@ -24,6 +24,7 @@ NETS: list[nn.Module] = [
     NAFNet(width=8, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1]),
     PatchGANDiscriminator(num_feat=8),
     Restormer(dim=8, num_blocks=[1, 1, 1, 1], num_refinement_blocks=1),
+    UNet(num_feat=4, num_levels=2),
 ]
 
 

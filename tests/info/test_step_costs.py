@@ -86,6 +86,19 @@ def test_each_part_has_its_passes() -> None:
     assert loss['backward (G)'] == pytest.approx(loss['forward (G)'] / 2)
 
 
+def test_identity_loss_and_scales_are_counted() -> None:
+    plain, alone = rows_of(options()), rows_of(options(scales=1))
+    assert alone['network_g']['forward (G)'] == plain['network_g']['forward (G)']
+    assert alone['network_d']['forward (G)'] == pytest.approx(3 * forward(options()['network_d'], CROP))
+    rows = rows_of(options(identity_opt={'type': 'RandomFeatureLoss', 'num_feat': 4}))
+    assert rows['network_g']['forward (G)'] == pytest.approx(2 * plain['network_g']['forward (G)'])
+    assert rows['identity_opt']['forward (G)'] == pytest.approx(plain['pixel_opt']['forward (G)'])
+    assert rows['network_d'] == plain['network_d'] | {'share (%)': rows['network_d']['share (%)']}
+    vgg = {'type': 'PerceptualLoss', 'layer_weights': {'relu1_2': 1.0}, 'vgg_type': 'vgg16', 'criterion': 'l1'}
+    assert rows_of(options(identity_opt=vgg))['identity_opt']['forward (G)'] > 0
+    assert step_table(options(identity_opt=vgg, perceptual_opt={**vgg, 'vgg_type': 'vgg19'})) is None
+
+
 def test_vgg_needs_no_weights() -> None:
     vgg = {'type': 'PerceptualLoss', 'layer_weights': {'relu1_2': 1.0}, 'vgg_type': 'vgg16', 'criterion': 'l1'}
     rows = rows_of(options(perceptual_opt=vgg, vgg_weights='download', amp='bf16', compile=False, channels_last=True))
@@ -120,6 +133,7 @@ def test_where_there_is_no_step_there_is_no_table() -> None:
     assert step_table({key: value for key, value in options().items() if key != 'train'}) is None
     assert step_table(options() | {'model_type': 'SRGANModel'}) is None
     assert step_table(options(lpips_opt={'type': 'LPIPSLoss'})) is None
+    assert step_table(options(identity_opt={'type': 'LPIPSLoss'})) is None
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,136 @@ def test_content_losses_are_summed_over_scales(options: Options, batch: Batch) -
     assert _step(model, sample, 1)['l_g_pix'] == pytest.approx(float(wanted), rel=1e-5)
 
 
+def _gradients(net: torch.nn.Module) -> list[torch.Tensor]:
+    """Of every weight, as several processes wait for all of them."""
+    gradients = [parameter.grad for parameter in net.parameters()]
+    there = [gradient for gradient in gradients if gradient is not None]
+    assert len(there) == len(gradients) > 5
+    return there
+
+
+def _without_a_step(model: Blur2BlurModel) -> Blur2BlurModel:
+    """Weights stay, so that gradients of two models can be compared."""
+    for group in (*model.optimizer_g.param_groups, *model.optimizer_d.param_groups):
+        group['lr'] = group['initial_lr'] = 0.0
+    for schedule in model.schedulers:
+        schedule.base_lrs = [0.0 for _ in schedule.base_lrs]
+    return model
+
+
+def _identical(options: Options, **train: Any) -> Blur2BlurModel:
+    torch.manual_seed(0)
+    return _without_a_step(build_model({**options, 'train': {**options['train'], **train}}))
+
+
+@pytest.mark.parametrize(
+    'kind', ['L1Loss', 'MSELoss', 'CharbonnierLoss', 'BlockMeanLoss', 'PSNRLoss', 'RandomFeatureLoss']
+)
+def test_identity_loss_compares_g_of_k_with_k_at_every_scale(options: Options, batch: Batch, kind: str) -> None:
+    sample = batch(0)
+    without = _identical(options)
+    plain = _step(without, sample, 1)
+    model = _identical(options, identity_opt={'type': kind})
+    assert model.cri_idt is not None
+    with torch.no_grad():
+        outputs = model.net_g(sample['known'])
+        targets = resized_like(sample['known'], outputs)
+        wanted = sum(float(model.cri_idt(one, other)) for one, other in zip(outputs, targets, strict=True))
+    assert len(outputs) == 3
+    log = _step(model, sample, 1)
+    assert log.pop('l_g_idt') == pytest.approx(wanted, rel=1e-5)
+    assert log == plain
+    compared = model._compared(model.cri_idt, model._translate(sample['known']), sample['known'])
+    added = torch.autograd.grad(compared, list(model.net_g.parameters()))
+    for mine, other, more in zip(_gradients(model.net_g), _gradients(without.net_g), added, strict=True):
+        torch.testing.assert_close(mine, other + more, rtol=1e-4, atol=1e-6)
+    for mine, other in zip(_gradients(model.net_d), _gradients(without.net_d), strict=True):
+        assert torch.equal(mine, other), 'D knows nothing of it'
+
+
+def test_g_runs_once_more_for_the_identity_loss_and_only_then(options: Options, batch: Batch) -> None:
+    options['train'] |= {'net_d_iters': 2}
+    for identity, runs in ((None, [2, 2]), ({'type': 'L1Loss'}, [2, 2, 2])):
+        model = _identical(options, identity_opt=identity)
+        seen: list[int] = []
+        model.net_g.register_forward_hook(lambda _, inputs, __, seen=seen: seen.append(len(inputs[0])))
+        assert ('l_g_idt' in _step(model, batch(0), 1)) is False, 'it is not yet the turn of G'
+        assert ('l_g_idt' in _step(model, batch(0), 2)) is (identity is not None)
+        assert seen == runs
+
+
+def test_identity_loss_in_parts_is_that_of_the_batch(options: Options, batch: Batch) -> None:
+    sample = {name: picture.double() for name, picture in batch(0, 4).items()}
+    options['train'] |= {'identity_opt': {'type': 'L1Loss', 'loss_weight': 2.0}, 'scales': 2}
+    whole, split = (_identical(options, accum_iter=parts) for parts in (1, 2))
+    for model in (whole, split):
+        for net in (model.net_g, model.net_d, *model.content_losses.values()):
+            net.double()
+    assert _step(split, sample, 1) == pytest.approx(_step(whole, sample, 1), rel=1e-9)
+    for mine, other in zip(_gradients(split.net_g), _gradients(whole.net_g), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-12)
+
+
+def test_identity_loss_that_is_not_finite_skips_the_step(options: Options, batch: Batch) -> None:
+    class NotFinite(torch.nn.Module):
+        def forward(self, output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+            return output.sum() * torch.nan
+
+    options['train']['identity_opt'] = {'type': 'L1Loss'}
+    model = build_model(options)
+    before = _weights(model.net_g), _weights(model.net_d)
+    model.cri_idt = NotFinite()
+    assert _step(model, batch(0), 1)['skipped'] == 1
+    assert torch.equal(_weights(model.net_g), before[0])
+    assert torch.equal(_weights(model.net_d), before[1])
+
+
+@pytest.mark.parametrize('changes', [{'amp': 'bf16', 'channels_last': True}, {'amp': 'fp16'}])
+def test_identity_loss_and_fewer_scales_in_other_precision(options: Options, batch: Batch, changes: Options) -> None:
+    options['train'] |= {'identity_opt': {'type': 'RandomFeatureLoss', 'num_feat': 4}, 'scales': 2}
+    plain, other = (_step(_identical(options, **ways), batch(0), 1) for ways in ({}, changes))
+    assert other == pytest.approx(plain, rel=5e-2, abs=5e-3)
+
+
+def test_identity_loss_is_no_content_loss(options: Options) -> None:
+    for key in ('pixel_opt', 'perceptual_opt'):
+        del options['train'][key]
+    options['train']['identity_opt'] = {'type': 'L1Loss'}
+    with pytest.raises(UserError, match='no content loss'):
+        build_model(options)
+
+
+@pytest.mark.parametrize(('scales', 'sides'), [(1, [32]), (2, [16, 32]), (3, [8, 16, 32]), (None, [8, 16, 32])])
+def test_d_and_losses_see_the_largest_scales(
+    options: Options, batch: Batch, scales: int | None, sides: list[int]
+) -> None:
+    options['train'] |= {'scales': scales, 'gp_opt': None, 'identity_opt': {'type': 'L1Loss'}}
+    model = _identical(options)
+    judged: list[int] = []
+    compared: list[int] = []
+    model.net_d.register_forward_hook(lambda _, inputs, __: judged.append(inputs[0].shape[-1]))
+    for criterion in (model.cri_pix, model.cri_idt):
+        assert criterion is not None
+        criterion.register_forward_hook(lambda _, inputs, __: compared.append(inputs[0].shape[-1]))
+    log = _step(model, batch(0), 1)
+    assert judged == 2 * sides, "D's step, and G's"
+    assert compared == 2 * sides, 'with B, and with K'
+    with torch.no_grad():
+        outputs = model.net_g(batch(0)['lq'])[-len(sides) :]
+        wanted = sum(model.cri_pix(o, t) for o, t in zip(outputs, resized_like(batch(0)['lq'], outputs), strict=True))
+    assert log['l_g_pix'] == pytest.approx(float(wanted), rel=1e-5)
+    assert any(not gradient.any() for gradient in _gradients(model.net_g)) is (len(sides) < 3)
+
+
+def test_more_scales_than_g_makes(options: Options, batch: Batch) -> None:
+    options['network_g'] = {'type': 'NAFNet', 'width': 4, 'enc_blk_nums': [1], 'dec_blk_nums': [1]}
+    options['train']['scales'] = 1
+    assert set(_step(build_model(options), batch(0), 1)) == LOGS
+    options['train']['scales'] = 2
+    with pytest.raises(UserError, match=r'^train:scales: 2; network_g makes 1 alone: lower scales, or set it to ~'):
+        _step(build_model(options), batch(0), 1)
+
+
 def test_penalty_draws_from_the_models_own_generator(options: Options, batch: Batch) -> None:
     logs = []
     for global_seed in (1, 2):
@@ -114,8 +244,9 @@ def test_penalty_is_full_precision_under_amp(options: Options, batch: Batch) -> 
     assert values[0] == values[1]
 
 
-def test_resumed_training_goes_on_as_the_one_left_alone(options: Options, batch: Batch) -> None:
-    options['train']['ema_decay'] = 0.9
+@pytest.mark.parametrize('more', [{}, {'identity_opt': {'type': 'L1Loss'}, 'scales': 2}])
+def test_resumed_training_goes_on_as_the_one_left_alone(options: Options, batch: Batch, more: Options) -> None:
+    options['train'] |= {'ema_decay': 0.9, **more}
     model = build_model(options)
     for iteration in (1, 2, 3):
         _step(model, batch(iteration), iteration)
@@ -190,6 +321,27 @@ def test_network_k_makes_known_blur_without_gradients(options: Options, batch: B
     assert not model.known.requires_grad
     model.optimize_parameters(1)
     assert model.net_k.factor.grad is None
+
+
+@pytest.mark.parametrize('ready_made', [True, False])
+def test_known_blur_gets_noise_where_the_data_set_gives_a_seed(options: Options, ready_made: bool) -> None:
+    from b2b_basicsr.data.known_noise import KnownNoise
+
+    noise = {'shot_noise': [0.005, 0.02], 'read_noise': [0.001, 0.01]}
+    options['datasets']['train'] = {'known_noise_opt': noise}
+    model = build_model(options)
+    names = ('lq', 'known') if ready_made else ('lq', 'sharp', 'known_blur', 'known_sharp')
+    data = dict(zip(names, torch.rand(4, 2, 3, 32, 32, generator=torch.manual_seed(0)), strict=False))
+    model.net_k = lambda known_sharp, known_blur, sharp: 0.5 * sharp
+    known = data['known'] if ready_made else 0.5 * data['sharp']
+    model.feed_data(data)
+    assert torch.equal(model.known, known)
+    data['known_seed'] = torch.tensor([11, 12])
+    model.feed_data(data)
+    assert torch.equal(model.known, KnownNoise.from_options('x', noise).on_batch(known, data['known_seed']))
+    assert 1e-3 < (model.known - known).std() < 0.1
+    assert not model.known.requires_grad
+    model.optimize_parameters(1)
 
 
 def test_network_k_beside_another_source_is_not_used(options: Options, batch: Batch) -> None:

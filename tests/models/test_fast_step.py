@@ -238,6 +238,22 @@ def test_moving_average_is_basicsrs(options: Options, batch: Batch, decay: float
     torch.testing.assert_close(averages[0], averages[1], rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize('at_once', [True, False])
+def test_moving_average_has_the_running_statistics_of_now(
+    options: Options, batch: Batch, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    monkeypatch.setattr(Blur2BlurModel, '_knows_at_once', at_once)
+    options['network_g'] = {'type': 'UNet', 'num_feat': 4, 'num_levels': 1, 'norm': 'batch'}
+    model = _model(options, ema_decay=0.999)
+    sound = batch(0)
+    for sample in (sound, {**sound, 'lq': sound['lq'] * torch.nan}):
+        _step(model, sample)
+        buffers = dict(model.net_g.named_buffers())
+        assert buffers['middle.norm1.running_mean'].abs().max() > 0
+        for name, kept in model.net_g_ema.named_buffers():
+            assert torch.equal(kept, buffers[name]), name
+
+
 def test_losses_become_numbers_when_they_are_asked_for(options: Options, batch: Batch) -> None:
     model = _model(options)
     asked: list[Any] = []
@@ -317,6 +333,7 @@ def test_another_way_than_fused_may_be_asked_for(options: Options) -> None:
     [
         {'amp': 'fp16'},
         {'amp': 'bf16', 'channels_last': True, 'accum_iter': 2, 'ema_decay': 0.5},
+        {'identity_opt': {'type': 'L1Loss'}, 'scales': 2},
     ],
 )
 def test_compilation_goes_with_everything_else(

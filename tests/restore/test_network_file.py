@@ -18,6 +18,7 @@ from b2b_basicsr.archs.nafnet_local_arch import NAFNetLocal
 from b2b_basicsr.archs.patchgan_arch import PatchGANDiscriminator
 from b2b_basicsr.archs.restormer_arch import Restormer
 from b2b_basicsr.archs.spandrel_arch import SpandrelNet
+from b2b_basicsr.archs.unet_arch import UNet
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.restore.known_networks import known_network
 from b2b_basicsr.restore.network_file import DEBLURRER_SECTIONS, network_from_file
@@ -38,11 +39,18 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     'Restormer, other heads': lambda: Restormer(**SMALL_RESTORMER, heads=[2, 1, 8, 4]),
     'Restormer, other factors': lambda: Restormer(**SMALL_RESTORMER, ffn_expansion_factor=3.3),
     'Restormer, a whole factor': lambda: Restormer(**SMALL_RESTORMER, ffn_expansion_factor=2),
+    'UNet': lambda: UNet(num_feat=4, num_levels=2),
+    'UNet, instance norm': lambda: UNet(num_feat=4, num_levels=3, norm='instance'),
+    'UNet, batch norm': lambda: UNet(num_feat=4, num_levels=1, norm='batch'),
 }
 
 
 def net_of(name: str) -> nn.Module:
-    return fill_weights(NETWORKS[name]()).eval()
+    net = fill_weights(NETWORKS[name]())
+    for key, buffer in net.named_buffers():
+        if key.endswith('running_var'):
+            buffer.abs_()
+    return net.eval()
 
 
 def output(net: nn.Module) -> torch.Tensor:
@@ -247,7 +255,12 @@ def test_what_nothing_recognises(name: str, tmp_path: Path) -> None:
         network_from_file('deblurrer', path)
     message = str(failure.value)
     assert message.startswith(f'deblurrer: nothing tells what network {str(path)!r} holds')
-    for tried in ('`network`', 'MIMOUNet, NAFNet and Restormer', 'spandrel recognises no network', '--deblurrer-opt'):
+    for tried in (
+        '`network`',
+        'MIMOUNet, NAFNet, Restormer and UNet',
+        'spandrel recognises no network',
+        '--deblurrer-opt',
+    ):
         assert tried in message
     assert '\n' not in message
 
