@@ -14,6 +14,7 @@ from b2b_basicsr.commands.info_command import info
 from b2b_basicsr.commands.options_command import options
 from b2b_basicsr.commands.pipeline_commands import test, train
 from b2b_basicsr.commands.prepare_command import prepare
+from b2b_basicsr.commands.rank_known_command import rank_known
 from b2b_basicsr.commands.report_command import report
 from b2b_basicsr.commands.restore_command import restore
 from b2b_basicsr.errors import UserError, exit_with
@@ -25,7 +26,7 @@ def b2b() -> None:
     """Blur2Blur for BasicSR: turns an unknown blur into one that a deblurrer knows."""
 
 
-for _command in (demo, options, prepare, restore, check, train, test, report, bench, info):
+for _command in (demo, options, prepare, rank_known, restore, check, train, test, report, bench, info):
     b2b.add_command(_command)
 
 
