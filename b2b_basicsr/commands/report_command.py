@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from b2b_basicsr.errors import UserError
+
 
 @click.command()
 @click.argument('run', type=click.Path(path_type=Path))
@@ -13,7 +15,8 @@ import click
     '-o',
     '--out',
     type=click.Path(path_type=Path),
-    help='The page, in a folder that is there; replaced if it is there.  [default: RUN/report.html]',
+    help='The page, in a folder that is there; replaced if it is there.  [default: RUN/report.html; of b2b bench gain '
+    'RUN/index.html]',
 )
 @click.option(
     '--iter',
@@ -43,13 +46,16 @@ import click
     help='Of the embedded pictures (WebP); 100 is lossless, and some seven times as large.',
 )
 def report(run: Path, out: Path | None, iteration: int | None, pictures: int, max_side: int, quality: int) -> None:
-    """Write one HTML page about RUN, a training (experiments/NAME) or a test (results/NAME).
+    """Write one HTML page about RUN: a training (experiments/NAME), a test (results/NAME), a folder of b2b bench gain.
 
     It holds the scores with the gain, the curves of a training, and the pictures, to compare by a slider or side by
     side. It needs no other file and no network.
     """
     from b2b_basicsr.report.run_folder import open_run, report_file
 
+    if (run / 'results.json').is_file():
+        _report_gain(run, out, iteration, pictures, max_side, quality)
+        return
     opened = open_run(run)
     page = report_file(opened, out)
 
@@ -58,4 +64,18 @@ def report(run: Path, out: Path | None, iteration: int | None, pictures: int, ma
     from b2b_basicsr.report.run_report import write_report
 
     write_report(opened, page, iteration, pictures, Encoding(max_side, quality))
+    click.echo(f'Page: {page} ({page.stat().st_size / 2**20:.1f} MiB)')
+
+
+def _report_gain(
+    folder: Path, out: Path | None, iteration: int | None, pictures: int, max_side: int, quality: int
+) -> None:
+    if iteration is not None:
+        raise UserError(
+            f'--iter: {folder} is a folder of b2b bench gain; give experiments/NAME in it, or leave --iter out'
+        )
+    from b2b_basicsr.gain.page import write_gain_page
+    from b2b_basicsr.report.embedded_pictures import Encoding
+
+    page = write_gain_page(folder, out, pictures, Encoding(max_side, quality))
     click.echo(f'Page: {page} ({page.stat().st_size / 2**20:.1f} MiB)')

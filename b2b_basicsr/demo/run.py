@@ -14,9 +14,9 @@ import yaml
 from b2b_basicsr.demo.page import write_demo_page, write_strips
 from b2b_basicsr.demo.picture_sets import make_picture_sets
 from b2b_basicsr.demo.results import Score, held_out_pictures, own_blur_pairs, score
-from b2b_basicsr.demo.stage import run_stage
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.shipped_options import shipped_option_files
+from b2b_basicsr.stage_process import run_stage
 
 DEBLUR, TRAIN, TEST = 'demo_deblur.yml', 'b2b_demo.yml', 'test_b2b_demo.yml'
 _OURS = ('data', 'experiments', 'results', 'logs', 'pictures', DEBLUR, TRAIN, TEST, 'index.html', 'table.txt')

@@ -67,11 +67,15 @@ VARIANTS: dict[str, Variant] = {
     ),
     'block_means_alone': Variant('content: block means alone', 'content', {'train:perceptual_opt': DELETE}),
     'identity': Variant(
-        'identity loss on K', 'content', {'train:identity_opt': {'type': 'L1Loss', 'loss_weight': 0.5}}
+        'identity loss on K, weight 1', 'identity', {'train:identity_opt': {'type': 'L1Loss', 'loss_weight': 1.0}}
     ),
-    'sees_all': Variant(
-        'D sees the picture itself, not the detail of its luminance', 'D', {'network_d:luma_highpass': None}
+    'identity_5': Variant(
+        'identity loss on K, weight 5', 'identity', {'train:identity_opt': {'type': 'L1Loss', 'loss_weight': 5.0}}
     ),
+    'luma': Variant(
+        'D sees the detail of luminance alone', 'D', {'network_d:highpass': None, 'network_d:luma_highpass': 17}
+    ),
+    'sees_all': Variant('D sees the picture itself', 'D', {'network_d:highpass': None}),
     'unet': Variant('G is a U-Net', 'G', {'network_g': {'type': 'UNet', 'num_feat': 24, 'num_levels': 3}}),
     'restormer': Variant('G is a Restormer', 'G', {'network_g': _RESTORMER}),
     **{

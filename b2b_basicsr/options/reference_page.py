@@ -41,6 +41,7 @@ def reference_page() -> str:
     from b2b_basicsr.data.camera_shake import CameraShake
     from b2b_basicsr.data.crop_augmentation import CropAugmentation
     from b2b_basicsr.data.frame_mean import FrameMean
+    from b2b_basicsr.data.known_noise import KnownNoise
     from b2b_basicsr.data.loader_options import (
         IoBackend,
         PairedFolderOptions,
@@ -81,6 +82,7 @@ def reference_page() -> str:
     page.section('datasets: train, UnpairedBlurDataset', UnpairedBlurOptions)
     page.section('synth_known_opt', CameraShake)
     page.section('frame_mean_opt', FrameMean)
+    page.section('known_noise_opt', KnownNoise)
     page.section('augment_opt', CropAugmentation)
     page.section('datasets: train, PairedFolderDataset', PairedFolderTrainOptions, like=UnpairedBlurOptions)
     page.section('datasets: train, PairedImageDataset', PairedImageTrainOptions, like=PairedFolderTrainOptions)

@@ -16,7 +16,7 @@ from b2b_basicsr.report.basicsr_log import BasicsrLog, read_log
 from b2b_basicsr.report.score_files import is_score_file, read_scores
 
 Values = Mapping[str, float]
-_LOWER_IS_BETTER = ('calculate_lpips',)
+_LOWER_IS_BETTER = ('calculate_lpips', 'calculate_sharp_niqe')
 """Metrics that say so themselves (``metrics/traits.py``); asking them takes torch, for which a report does not wait."""
 
 _REPORT = 'report.html'

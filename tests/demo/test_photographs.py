@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from b2b_basicsr.demo.photographs import BLURRY, HELD_OUT, SHARP, load
-from b2b_basicsr.demo.picture_sets import defocus_kernel
 from b2b_basicsr.errors import UserError
 
 
@@ -24,15 +23,3 @@ def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, 'skimage', None)
     with pytest.raises(UserError, match=r"pip install 'b2b-basicsr\[demo\]'"):
         load(SHARP)
-
-
-@pytest.mark.parametrize('radius', [0.4, 1.5, 2.5, 4.0])
-def test_defocus_is_an_even_disc_in_the_middle(radius: float) -> None:
-    kernel = defocus_kernel(radius)
-    assert kernel.sum() == pytest.approx(1)
-    assert np.array_equal(kernel, kernel[::-1, ::-1])
-    assert np.array_equal(kernel, kernel.T)
-    reach = np.flatnonzero(kernel.sum(0))
-    assert (reach[-1] - reach[0] + 1) == pytest.approx(2 * radius, abs=1.1)
-    area = 1 / kernel.max() if radius > 1 else np.pi * radius**2
-    assert area == pytest.approx(np.pi * radius**2, rel=0.03)

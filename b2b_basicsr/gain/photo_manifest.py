@@ -1,0 +1,147 @@
+"""What a folder of `b2b bench gain` is made of: one folder of photographs, one file of kernels, one size."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from b2b_basicsr.data.picture_source import PictureSource
+from b2b_basicsr.errors import UserError
+from b2b_basicsr.gain.measured_kernels import Kernel, load_kernels
+from b2b_basicsr.prepare.write_errors import cannot_write
+from b2b_basicsr.whole_file import whole_file
+
+SIMULATED = 'simulated'
+"""Stands for kernels that come from no file."""
+
+DEFAULT_SIZE = 'cpu'
+
+_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What results must have in common to be compared.
+
+    Args:
+        photos: digest of the photographs' names and sizes: 16 hexadecimal digits, the same on all machines.
+        kernels: digest of the kernel file, or ``simulated``.
+        size: name of the size.
+    """
+
+    photos: str
+    kernels: str
+    size: str
+
+
+def digest(content: bytes) -> str:
+    """The first 16 hexadecimal digits of SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
+
+
+def photographs(folder: Path) -> dict[str, int]:
+    """The pictures of a folder, of any depth: relative path -> size in bytes.
+
+    Raises:
+        UserError: if there is no such folder, or no picture in it.
+    """
+    source = PictureSource('--photos', str(folder), {'type': 'disk'})
+    return {name: Path(source.path(place)).stat().st_size for place, name in enumerate(source.names)}
+
+
+def take_manifest(out: Path, photos: Path | None, kernels: Path | None, size: str | None) -> Manifest:
+    """That of a folder; made where there is none, with a copy of the kernel file beside it.
+
+    Args:
+        out: the benchmark's folder.
+        photos: folder of photographs; ``None``: those that ``out`` was made of.
+        kernels: kernel file; ``None``: that of ``out``, or simulated kernels.
+        size: name of the size; ``None``: that of ``out``, or ``cpu``.
+
+    Raises:
+        UserError: if one of them is another than what ``out`` was made of, or missing, or cannot be read.
+    """
+    if kernels is not None:
+        load_kernels(kernels)
+    there = read_manifest(out)
+    files = None if photos is None else photographs(photos)
+    if there is None:
+        if files is None:
+            raise UserError(f'--photos: missing; {out} is new, and is made of a folder of photographs')
+        return _begin(out, files, kernels, size or DEFAULT_SIZE)
+    if files is not None and _photos_digest(files) != there.photos:
+        raise UserError(f'--photos: {photos} {_difference(out, files)}; give another -o for it')
+    if kernels is not None and digest(kernels.read_bytes()) != there.kernels:
+        made = 'simulated kernels' if there.kernels == SIMULATED else 'another kernel file'
+        raise UserError(f'--kernels: {out} was made with {made}; give another -o for {kernels}')
+    if size not in (None, there.size):
+        raise UserError(f'--size: {out} is of size {there.size}; give another -o for {size}')
+    return there
+
+
+def read_manifest(out: Path) -> Manifest | None:
+    """That of a folder; ``None`` where there is none.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    content = _content(out)
+    return None if content is None else Manifest(*(str(content[key]) for key in ('photos', 'kernels', 'size')))
+
+
+def kernels_of(out: Path) -> list[Kernel] | None:
+    """The kernels that a folder was made with; ``None``: simulated ones."""
+    copies = [*(out / 'data').glob('kernels.*')]
+    return load_kernels(copies[0]) if copies else None
+
+
+def _content(out: Path) -> Mapping[str, object] | None:
+    path = _manifest_file(out)
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        if not (isinstance(content, dict) and {'photos', 'kernels', 'size', 'files'} <= content.keys()):
+            raise ValueError('keys are missing')
+    except (OSError, ValueError) as cause:
+        raise UserError(f'{path}: cannot be read ({cause}); give another -o, or put the file back') from cause
+    return content
+
+
+def _begin(out: Path, files: Mapping[str, int], kernels: Path | None, size: str) -> Manifest:
+    name = SIMULATED if kernels is None else digest(kernels.read_bytes())
+    manifest = Manifest(_photos_digest(files), name, size)
+    try:
+        if kernels is not None:
+            with whole_file(out / 'data' / f'kernels{kernels.suffix}') as temporary:
+                shutil.copyfile(kernels, temporary)
+        with whole_file(_manifest_file(out)) as temporary:
+            temporary.write_text(json.dumps({**asdict(manifest), 'files': dict(files)}, indent=1), encoding='utf-8')
+    except OSError as cause:
+        raise cannot_write(out, cause) from cause
+    return manifest
+
+
+def _manifest_file(out: Path) -> Path:
+    return out / 'data' / 'photographs.json'
+
+
+def _photos_digest(files: Mapping[str, int]) -> str:
+    return digest(json.dumps(sorted(files.items())).encode())
+
+
+def _difference(out: Path, files: Mapping[str, int]) -> str:
+    content = _content(out)
+    before = content['files'] if content is not None else {}
+    assert isinstance(before, dict)
+    found = {
+        'has': [name for name in files if name not in before],
+        'lacks': [name for name in before if name not in files],
+        'has in another size': [name for name in files if name in before and before[name] != files[name]],
+    }
+    said = [f'{what} {len(names)} ({names[0]})' for what, names in found.items() if names]
+    return f'is not the photographs that {out} was made of: it {" and ".join(said)}'

@@ -1,0 +1,54 @@
+"""Every size and variant makes option files that their checks accept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from b2b_basicsr.gain.recipes import DELETE, SIZES, Changes
+from b2b_basicsr.gain.variants import VARIANTS
+from b2b_basicsr.models.option_files import OPTION_FILES
+from b2b_basicsr.shipped_options import shipped_option_files
+
+STAGES = ('deblur', 'kernel', 'translate', 'oracle', 'score', 'score_oracle')
+TEMPLATES = {file.stem: yaml.safe_load(file.read_text(encoding='utf-8')) for file in shipped_option_files()}
+
+
+def _keys_of(options: Any, path: str) -> bool:
+    for key in path.split(':'):
+        if not isinstance(options, dict) or key not in options:
+            return False
+        options = options[key]
+    return True
+
+
+def test_every_stage_has_a_template() -> None:
+    for stage in STAGES:
+        assert TEMPLATES[f'gain_{stage}']['model_type'] in OPTION_FILES
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_sizes_change_keys_that_are_there(size: str) -> None:
+    assert set(SIZES[size].changes) <= set(STAGES)
+    for stage, changes in SIZES[size].changes.items():
+        _holds(TEMPLATES[f'gain_{stage}'], changes, new=())
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_variants_change_keys_that_are_there(variant: str) -> None:
+    new = (
+        'train:gp_opt:weight',
+        'train:identity_opt',
+        'train:scales',
+        'datasets:train:ratio',
+        'network_d:luma_highpass',
+    )
+    _holds(TEMPLATES['gain_translate'], VARIANTS[variant].changes, new)
+
+
+def _holds(template: dict[str, Any], changes: Changes, new: tuple[str, ...]) -> None:
+    for key, value in changes.items():
+        assert _keys_of(template, key) or key in new, key
+        assert value is not DELETE or _keys_of(template, key)
