@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from b2b_basicsr.commands.stop_signals import end_as_by_ctrl_c
+from b2b_basicsr.gain.recipes import SIZES
+from b2b_basicsr.gain.variants import VARIANTS
 
 
 class _NameOf(click.ParamType[str]):
@@ -23,12 +25,6 @@ class _NameOf(click.ParamType[str]):
         return str(click.Choice(list(self._names())).convert(value, param, ctx))
 
 
-def _sizes() -> Iterable[str]:
-    from b2b_basicsr.gain.recipes import SIZES
-
-    return SIZES
-
-
 def _cameras() -> Iterable[str]:
     from b2b_basicsr.gain.cameras import target_cameras
 
@@ -39,12 +35,6 @@ def _known_cameras() -> Iterable[str]:
     from b2b_basicsr.gain.cameras import known_cameras
 
     return known_cameras()
-
-
-def _variants() -> Iterable[str]:
-    from b2b_basicsr.gain.variants import VARIANTS
-
-    return VARIANTS
 
 
 def _stages() -> Iterable[str]:
@@ -76,9 +66,9 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @click.option(
     '--size',
-    type=_NameOf(_sizes),
-    help='tiny: a minute on two cores, that it runs; cpu: 40 minutes a camera and seed on two cores; gpu: 6 minutes a '
-    "camera and seed on an H100.  [default: OUT's, or cpu]",
+    type=click.Choice(list(SIZES)),
+    metavar='NAME',
+    help=f"{'; '.join(f'{name}: {size.about}' for name, size in SIZES.items())}.  [default: OUT's, or cpu]",
 )
 @click.option(
     '--camera',
@@ -91,14 +81,15 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     '--known',
     type=_NameOf(_known_cameras),
     multiple=True,
-    help='Camera that the deblurrer knows.  [default: horizontal]',
+    help='Camera that the deblurrer knows: horizontal, vertical, short, long, any_direction.  [default: horizontal]',
 )
 @click.option(
     '--variant',
     'variants',
-    type=_NameOf(_variants),
+    type=click.Choice(list(VARIANTS)),
+    metavar='NAME',
     multiple=True,
-    help="Of the translator's training.  [default: recipe]",
+    help=f"Of the translator's training: {', '.join(VARIANTS)}; again for more.  [default: recipe]",
 )
 @click.option('--seed', 'seeds', type=click.IntRange(min=0), multiple=True, help='Of all trainings.  [default: 0]')
 @click.option(

@@ -93,6 +93,16 @@ SIZES: dict[str, Size] = {
             'score_oracle': {'val:crop': 64},
         },
     ),
+    'brief': Size(
+        about='cpu with half as long a training of translator and oracle, to hold variants against each other',
+        shorter_side=320,
+        at_most=400,
+        network_k=False,
+        changes={
+            'translate': {**_length(300, every=100), 'train:scheduler:start': 150},
+            'oracle': _cosine(400),
+        },
+    ),
     'cpu': Size(
         about='40 minutes for a camera and a seed on two cores: narrow networks, K by a parametric camera shake',
         shorter_side=320,

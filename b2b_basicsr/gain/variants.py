@@ -43,8 +43,8 @@ class Variant:
 _MIMO = {'type': 'MIMOUNet', 'num_res': 2, 'base_channel': 16}
 _RESTORMER = {
     'type': 'Restormer',
-    'dim': 16,
-    'num_blocks': [1, 1, 1, 2],
+    'dim': 8,
+    'num_blocks': [1, 1, 1, 1],
     'num_refinement_blocks': 1,
     'heads': [1, 1, 2, 4],
 }
@@ -77,7 +77,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     'sees_all': Variant('D sees the picture itself', 'D', {'network_d:highpass': None}),
     'unet': Variant('G is a U-Net', 'G', {'network_g': {'type': 'UNet', 'num_feat': 24, 'num_levels': 3}}),
-    'restormer': Variant('G is a Restormer', 'G', {'network_g': _RESTORMER}),
+    'restormer': Variant('G is a Restormer', 'G', {'network_g': _RESTORMER, 'train:identity_start': False}),
     **{
         f'ratio_{share:.0%}'.replace('%', ''): Variant(
             f'B and S share {share:.0%} to {1 - share:.0%}', 'ratio', {'datasets:train:ratio': share}, pool=True
