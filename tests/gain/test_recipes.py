@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from b2b_basicsr.checks.section_check import check_sections
+from b2b_basicsr.gain.cameras import known_cameras, target_cameras
+from b2b_basicsr.gain.photo_manifest import Manifest
+from b2b_basicsr.gain.plan import Plan
 from b2b_basicsr.gain.recipes import DELETE, SIZES, Changes
 from b2b_basicsr.gain.variants import VARIANTS
 from b2b_basicsr.models.option_files import OPTION_FILES
@@ -52,3 +56,19 @@ def _holds(template: dict[str, Any], changes: Changes, new: tuple[str, ...]) -> 
     for key, value in changes.items():
         assert _keys_of(template, key) or key in new, key
         assert value is not DELETE or _keys_of(template, key)
+
+
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_strict_checks_accept_what_is_made(size: str, variant: str) -> None:
+    plan = Plan(Manifest('photos', 'simulated', size), SIZES[size], known_cameras(), target_cameras(None), None)
+    asked = ('turning', 'vertical', variant, VARIANTS[variant], 3)
+    runs = [plan.translate(*asked), plan.score(*asked), plan.deblur('vertical', 3), plan.kernel('vertical', 3)]
+    for run in [*runs, plan.oracle('turning', 'vertical', 3), plan.score_oracle('turning', 'vertical', 3)]:
+        options = yaml.safe_load(run.text)
+        check_sections(options, run.command == 'train')
+        assert options['manual_seed'] == 3
+        assert 'horizontal' not in str(options)
+        assert 'shake' not in str(options)
+    network = plan.score(*asked).options['network_g']
+    assert network == plan.translate(*asked).options['network_g']
