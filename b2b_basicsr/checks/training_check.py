@@ -77,7 +77,8 @@ def check_loss(opt: Mapping[str, Any], name: str) -> None:
     arguments = {key: value for key, value in section.items() if key != 'type'}
     if section['type'] == 'PerceptualLoss':
         # A download, too, happens now: should it fail, nothing has been archived.
-        vgg_features(arguments.get('vgg_type', 'vgg19'), opt['train'].get('vgg_weights'))
+        vgg_type = arguments.get('vgg_type', 'vgg19')
+        vgg_features(vgg_type, opt['train'].get('vgg_weights'), f'train:{name}:vgg_type')
         return
     loss = construct(kind, f'train:{name}', arguments)
     if hasattr(loss, 'gan_type') != (name == 'gan_opt'):

@@ -4,5 +4,6 @@
 import basicsr  # noqa: F401
 
 from b2b_basicsr.metrics.lpips_metric import calculate_lpips
+from b2b_basicsr.metrics.sharp_niqe_metric import calculate_sharp_niqe
 
-__all__ = ['calculate_lpips']
+__all__ = ['calculate_lpips', 'calculate_sharp_niqe']

@@ -308,11 +308,14 @@ class Blur2BlurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Resto
         pictures = self._pictures(gt)
         sharp = pictures.get('gt')
         if first_time:
-            baselines = {BLURRY: self.scores.of(pictures['lq'], sharp)}
-            if 'direct' in pictures:
-                baselines[DIRECT] = self.scores.of(pictures['direct'], sharp, pictures['lq'])
-            self._baseline_scores[validation.name, place] = baselines
-        source = None if self.net_deblur is None else pictures['translated']
+            baselines = {BLURRY: pictures['lq'], DIRECT: pictures.get('direct')}
+            self._baseline_scores[validation.name, place] = {
+                kind: self.scores.of(picture, sharp, pictures['lq'])
+                for kind, picture in baselines.items()
+                if picture is not None
+            }
+        # Without a deblurrer G itself is one.
+        source = pictures['lq' if self.net_deblur is None else 'translated']
         restored = self.scores.of(pictures['restored'], sharp, source)
         values = self.scores.beside(restored, self._baseline_scores[validation.name, place])
         if validation.saves:

@@ -140,8 +140,9 @@ class DeblurModel(Optimizers, Schedules, FiniteSteps, ReplacedPictures, Restorat
         pictures = self._levels_of({'lq': self.lq, 'restored': self.output, 'gt': gt})
         sharp, baselines = pictures.get('gt'), (validation.name, place)
         if baselines not in self._baseline_scores:
-            self._baseline_scores[baselines] = {BLURRY: self.scores.of(pictures['lq'], sharp)}
-        values = self.scores.beside(self.scores.of(pictures['restored'], sharp, pictures['lq']), self._baseline_scores[baselines])
+            self._baseline_scores[baselines] = {BLURRY: self.scores.of(pictures['lq'], sharp, pictures['lq'])}
+        restored = self.scores.of(pictures['restored'], sharp, pictures['lq'])
+        values = self.scores.beside(restored, self._baseline_scores[baselines])
         if validation.saves:
             files['restored'] = self._saved_as(validation.name, name, validation.iteration)
             self._save_picture(pictures['restored'], files['restored'])

@@ -51,7 +51,7 @@ class Scores:
         Args:
             picture: uint8 [h, w, 3], BGR.
             gt: the sharp picture alike, or ``None``.
-            deblurred_from: what a deblurrer made it of, alike; ``None``, and metrics that need it are left out.
+            deblurred_from: what the deblurrer made it of, alike; ``None``, and metrics that need it are left out.
         """
         data = {'img': picture} if gt is None else {'img': picture, 'img2': gt}
         source = {} if deblurred_from is None else {'deblurred_from': deblurred_from}

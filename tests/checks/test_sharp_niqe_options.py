@@ -38,7 +38,7 @@ def test_it_chooses_the_best_of_a_set_without_ground_truth(
         ({'sharp': 'nowhere'}, "val:metrics:score: sharp: no folder 'nowhere' (looked in "),
         ({}, 'val:metrics:score:sharp: missing'),
         ({'sharp': 'own', 'pictures': 1}, 'val:metrics:score:pictures: 1: must be '),
-        ({'sharp': 'own', 'lq': 'own'}, 'val:metrics:score:lq: unknown key'),
+        ({'sharp': 'own', 'deblurred_from': 'own'}, 'val:metrics:score:deblurred_from: unknown key'),
     ],
 )
 def test_mistakes(unpaired: Options, told: Callable[[Options], str], keys: Options, said: str) -> None:
