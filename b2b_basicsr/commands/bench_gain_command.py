@@ -91,7 +91,13 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     multiple=True,
     help=f"Of the translator's training: {', '.join(VARIANTS)}; again for more.  [default: recipe]",
 )
-@click.option('--seed', 'seeds', type=click.IntRange(min=0), multiple=True, help='Of all trainings.  [default: 0]')
+@click.option(
+    '--seed',
+    'seeds',
+    type=click.IntRange(0, 2**31 - 1),
+    multiple=True,
+    help='Of all trainings.  [default: 0]',
+)
 @click.option(
     '--stage',
     'stages',

@@ -51,9 +51,10 @@ def report(run: Path, out: Path | None, iteration: int | None, pictures: int, ma
     It holds the scores with the gain, the curves of a training, and the pictures, to compare by a slider or side by
     side. It needs no other file and no network.
     """
+    from b2b_basicsr.gain.results import is_gain_folder
     from b2b_basicsr.report.run_folder import open_run, report_file
 
-    if (run / 'results.json').is_file():
+    if is_gain_folder(run):
         _report_gain(run, out, iteration, pictures, max_side, quality)
         return
     opened = open_run(run)

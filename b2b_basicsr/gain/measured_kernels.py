@@ -33,8 +33,8 @@ def load_kernels(path: Path) -> list[Kernel]:
         else:
             with content:
                 arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError) as cause:
-        reason = ' '.join(str(cause).split())
+    except Exception as cause:  # a damaged file makes numpy, zipfile, zlib and tokenize raise a dozen kinds
+        reason = ' '.join(str(cause).split()) or type(cause).__name__
         raise UserError(
             f'--kernels: {path} cannot be read ({reason}); give an .npz of arrays [k, k] or an .npy [n, k, k]'
         ) from cause

@@ -25,6 +25,7 @@ def measured_row(
     score: PipelineRun,
     oracle: PipelineRun | None,
     seconds: Mapping[str, float],
+    made_from: Mapping[str, str],
     others: Iterable[Row],
 ) -> Row:
     """The row of a translator.
@@ -36,8 +37,9 @@ def measured_row(
         score: its test, done.
         oracle: the oracle's test, done; ``None`` if it is not.
         seconds: stage -> what it took.
+        made_from: of the row.
         others: rows from which one without a deblurrer takes ``direct`` and ``known_deblurred``, if they have the same
-            camera, known camera and seed.
+            camera, known camera and seed, and were made with the same deblurrer.
 
     Raises:
         UserError: if a table of scores cannot be read.
@@ -58,6 +60,7 @@ def measured_row(
         means['oracle'] = _means(read_scores(workplace.folder(oracle) / f'{HELD_OUT}.csv'), metrics, '')
     if not deblurs:
         same = (row for row in others if row.key == (*_setting(manifest), camera, known, row.variant, seed))
+        same = (row for row in same if row.made_from.get('deblur') == made_from['deblur'])
         beside = next((row for row in same if row.means.get('direct')), None)
         if beside is not None:
             means |= {kind: beside.means[kind] for kind in ('direct', 'known_deblurred') if kind in beside.means}
@@ -80,6 +83,8 @@ def measured_row(
         seconds=dict(seconds),
         machine=workplace.record(score.earlier[0]).machine,
         iteration=_iteration(workplace, score),
+        measured_at=max(workplace.record(test).ended for test in (score, oracle) if test is not None),
+        made_from=dict(made_from),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from b2b_basicsr.gain.results import NAME, Results, Row
+from b2b_basicsr.gain.results import Results, Row
 from b2b_basicsr.gain.summary import highlight, tables
 from b2b_basicsr.records.score_names import GAIN
 from b2b_basicsr.records.validation_history import ValidationHistory
@@ -24,16 +24,13 @@ _TRANSLATE = re.compile(r'translate_(?P<what>.+)_seed(?P<seed>\d+)')
 _ABOUT = (
     'Photographs were blurred as by cameras of unknown blur, and a deblurrer was trained on pairs of another camera, '
     'whose blur is known. Blur2Blur learnt from unpaired pictures to translate the unknown blur into the known one. '
-    'The pictures that are scored were seen in no training.',
+    'The pictures that are scored were seen in no training. K was given what a user would have to find out: '
+    "the target camera's true noise level and, where no kernel network makes it, the known camera's own distribution "
+    'of shakes.',
     'The gain is what translation adds: deblurred after translation, less deblurred directly, by the same frozen '
     "deblurrer. The oracle is that deblurrer, fine-tuned on true pairs of the target camera; the gap is the oracle's "
     "gain. Harm is what the known camera's own pictures lose if they go through G before they are deblurred.",
 )
-
-
-def is_gain_folder(folder: Path) -> bool:
-    """Whether a folder is one of `b2b bench gain` that has results."""
-    return (folder / NAME).is_file()
 
 
 def write_gain_page(

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.gain.measured_kernels import Kernel, load_kernels
+from b2b_basicsr.gain.recipes import SIZES
+from b2b_basicsr.gain.stage_lock import stage_lock
+from b2b_basicsr.losses.imagenet_weights import kept_file
 from b2b_basicsr.prepare.write_errors import cannot_write
 from b2b_basicsr.whole_file import whole_file
 
@@ -31,16 +36,23 @@ class Manifest:
         photos: digest of the photographs' names and sizes: 16 hexadecimal digits, the same on all machines.
         kernels: digest of the kernel file, or ``simulated``.
         size: name of the size.
+        lpips: whether tests measure LPIPS, as its weights were there when the folder was begun.
     """
 
     photos: str
     kernels: str
     size: str
+    lpips: bool = False
 
 
 def digest(content: bytes) -> str:
     """The first 16 hexadecimal digits of SHA-256."""
     return hashlib.sha256(content).hexdigest()[:_DIGITS]
+
+
+def lpips_weights() -> Path:
+    """Where the weights that LPIPS takes lie, if they are there."""
+    return kept_file('alexnet')
 
 
 def photographs(folder: Path) -> dict[str, int]:
@@ -72,7 +84,7 @@ def take_manifest(out: Path, photos: Path | None, kernels: Path | None, size: st
     if there is None:
         if files is None:
             raise UserError(f'--photos: missing; {out} is new, and is made of a folder of photographs')
-        return _begin(out, files, kernels, size or DEFAULT_SIZE)
+        there = _begin_alone(out, files, kernels, size or DEFAULT_SIZE)  # another process's, if that was quicker
     if files is not None and _photos_digest(files) != there.photos:
         raise UserError(f'--photos: {photos} {_difference(out, files)}; give another -o for it')
     if kernels is not None and digest(kernels.read_bytes()) != there.kernels:
@@ -80,6 +92,9 @@ def take_manifest(out: Path, photos: Path | None, kernels: Path | None, size: st
         raise UserError(f'--kernels: {out} was made with {made}; give another -o for {kernels}')
     if size not in (None, there.size):
         raise UserError(f'--size: {out} is of size {there.size}; give another -o for {size}')
+    if kernels is not None and _kernel_copy(out, there) is None:
+        with _writing(out):
+            _keep_kernels(out, kernels)
     return there
 
 
@@ -90,16 +105,39 @@ def read_manifest(out: Path) -> Manifest | None:
         UserError: if it is damaged.
     """
     content = _content(out)
-    return None if content is None else Manifest(*(str(content[key]) for key in ('photos', 'kernels', 'size')))
+    if content is None:
+        return None
+    lpips = bool(content.get('lpips', lpips_weights().is_file()))  # an older version did not keep it
+    return Manifest(str(content['photos']), str(content['kernels']), str(content['size']), lpips)
 
 
-def kernels_of(out: Path) -> list[Kernel] | None:
-    """The kernels that a folder was made with; ``None``: simulated ones."""
-    copies = [*(out / 'data').glob('kernels.*')]
-    return load_kernels(copies[0]) if copies else None
+def kernels_of(out: Path, manifest: Manifest) -> list[Kernel] | None:
+    """The kernels that a folder was made with; ``None``: simulated ones.
+
+    Args:
+        out: the benchmark's folder.
+        manifest: its manifest.
+
+    Raises:
+        UserError: if there is no whole copy of the file that the manifest names.
+    """
+    if manifest.kernels == SIMULATED:
+        return None
+    copy = _kernel_copy(out, manifest)
+    if copy is None:
+        raise UserError(
+            f'{out / "data"}: the kernel file it was made with is not there or damaged; give --kernels FILE with it'
+        )
+    return load_kernels(copy)
 
 
-def _content(out: Path) -> Mapping[str, object] | None:
+def _kernel_copy(out: Path, manifest: Manifest) -> Path | None:
+    """By its content: others may be left of runs that were killed."""
+    files = (file for file in sorted((out / 'data').glob('kernels*')) if file.is_file())
+    return next((file for file in files if digest(file.read_bytes()) == manifest.kernels), None)
+
+
+def _content(out: Path) -> Mapping[str, Any] | None:
     path = _manifest_file(out)
     if not path.is_file():
         return None
@@ -107,23 +145,42 @@ def _content(out: Path) -> Mapping[str, object] | None:
         content = json.loads(path.read_text(encoding='utf-8'))
         if not (isinstance(content, dict) and {'photos', 'kernels', 'size', 'files'} <= content.keys()):
             raise ValueError('keys are missing')
+        if not isinstance(content['files'], dict):
+            raise ValueError('files is no list of names and sizes')
+        if content['size'] not in list(SIZES):
+            raise ValueError(f'size {content["size"]!r} is none of {", ".join(SIZES)}')
     except (OSError, ValueError) as cause:
         raise UserError(f'{path}: cannot be read ({cause}); give another -o, or put the file back') from cause
     return content
 
 
+def _begin_alone(out: Path, files: Mapping[str, int], kernels: Path | None, size: str) -> Manifest:
+    """Begins a folder, unless another process has meanwhile; then that one's manifest."""
+    with _writing(out), stage_lock(out / 'locks' / 'photographs.lock', lambda: None):
+        return read_manifest(out) or _begin(out, files, kernels, size)
+
+
 def _begin(out: Path, files: Mapping[str, int], kernels: Path | None, size: str) -> Manifest:
     name = SIMULATED if kernels is None else digest(kernels.read_bytes())
-    manifest = Manifest(_photos_digest(files), name, size)
+    manifest = Manifest(_photos_digest(files), name, size, lpips_weights().is_file())
+    if kernels is not None:
+        _keep_kernels(out, kernels)
+    with whole_file(_manifest_file(out)) as temporary:
+        temporary.write_text(json.dumps({**asdict(manifest), 'files': dict(files)}, indent=1), encoding='utf-8')
+    return manifest
+
+
+def _keep_kernels(out: Path, kernels: Path) -> None:
+    with whole_file(out / 'data' / f'kernels{kernels.suffix}') as temporary:
+        shutil.copyfile(kernels, temporary)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
     try:
-        if kernels is not None:
-            with whole_file(out / 'data' / f'kernels{kernels.suffix}') as temporary:
-                shutil.copyfile(kernels, temporary)
-        with whole_file(_manifest_file(out)) as temporary:
-            temporary.write_text(json.dumps({**asdict(manifest), 'files': dict(files)}, indent=1), encoding='utf-8')
+        yield
     except OSError as cause:
         raise cannot_write(out, cause) from cause
-    return manifest
 
 
 def _manifest_file(out: Path) -> Path:
@@ -137,7 +194,6 @@ def _photos_digest(files: Mapping[str, int]) -> str:
 def _difference(out: Path, files: Mapping[str, int]) -> str:
     content = _content(out)
     before = content['files'] if content is not None else {}
-    assert isinstance(before, dict)
     found = {
         'has': [name for name in files if name not in before],
         'lacks': [name for name in before if name not in files],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
@@ -17,7 +17,6 @@ from b2b_basicsr.gain.recipes import DELETE, Changes, Size
 from b2b_basicsr.gain.scenes import Scenes
 from b2b_basicsr.gain.stages import PictureSets, PipelineRun, fingerprint
 from b2b_basicsr.gain.variants import KnownFrom, Variant
-from b2b_basicsr.losses.imagenet_weights import kept_file
 from b2b_basicsr.prepare.link_or_copy import link_or_copy
 
 HELD_OUT, KNOWN = 'held_out', 'known'
@@ -225,7 +224,7 @@ class Plan:
             {
                 'network_g': translate.options['network_g'],
                 'network_deblur': deblur.options['network_g'],
-                **_lpips(),
+                **self._lpips(),
             },
             {},
             translate.name,
@@ -242,10 +241,14 @@ class Plan:
         """The test of the oracle."""
         oracle = self.oracle(target, known, seed)
         name = f'score_oracle_{target}_from_{known}_seed{seed}'
-        changes = {'network_g': oracle.options['network_g'], **_lpips()}
+        changes = {'network_g': oracle.options['network_g'], **self._lpips()}
         options = self._options('score_oracle', name, known, target, seed, changes)
         title = f'score of the oracle, {target} from {known}, seed {seed}'
         return PipelineRun('score', 'test', options, title, (self.target_sets(target),), (oracle,))
+
+    def _lpips(self) -> Changes:
+        """LPIPS beside the other metrics: on all machines, or on none, else each would have tests of its own."""
+        return {'val:metrics:lpips': {'type': 'calculate_lpips'}} if self._manifest.lpips else {}
 
     # ------------------------------------------------------------------------------------------------ options
 
@@ -291,17 +294,14 @@ def _without_deblurrer(options: Options) -> Options:
     return changed(options, dict.fromkeys(keys, DELETE))
 
 
-@cache
-def _lpips() -> Changes:
-    """LPIPS beside the other metrics, where its weights are there."""
-    return {'val:metrics:lpips': {'type': 'calculate_lpips'}} if kept_file('alexnet').is_file() else {}
-
-
 def _cut_down(whole: Path, few: Path, count: int) -> None:
     """Puts ``count`` pictures of a folder, spread evenly over its list, into another one."""
     files = sorted(whole.iterdir())
     if len(files) < count:
-        raise UserError(f'{whole}: holds {len(files)} pictures, and the variant takes {count}; give more --photos')
+        raise UserError(
+            f'{whole}: holds {len(files)} pictures, and the variant takes {count}; remove '
+            f'{whole.parent}, which is then made anew'
+        )
     few.mkdir(parents=True)
     for place in range(count):
         file = files[place * len(files) // count]

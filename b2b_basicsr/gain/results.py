@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.prepare.write_errors import cannot_write
@@ -30,6 +30,9 @@ KINDS = (
 deblurred after translation, by the oracle. The others are the known camera's: as they are, deblurred, translated and
 deblurred."""
 
+Key = tuple[str, str, str, str, str, str, int]
+"""Photographs, kernels, size, camera, known camera, variant, seed."""
+
 _PATIENCE_S = 60.0
 
 
@@ -46,7 +49,7 @@ class Row(BaseModel):
     kernels: str
     """Digest of the kernel file, or `simulated`."""
     size: str
-    """`tiny`, `cpu` or `gpu`."""
+    """`tiny`, `brief`, `cpu` or `gpu`."""
     camera: str
     """Of unknown blur."""
     known: str
@@ -71,15 +74,24 @@ class Row(BaseModel):
     """What G was trained on: processor, GPU, versions, date."""
     iteration: int
     """Of G's weights."""
+    measured_at: str = ''
+    """When the last of its tests ended: ISO 8601, in UTC; empty if an older version wrote the row."""
+    made_from: dict[str, str] = Field(default_factory=dict)
+    """`deblur`, `score` and `oracle` -> digest of that stage's option file, which names all that it hangs on."""
 
     @property
-    def key(self) -> tuple[str, str, str, str, str, str, int]:
+    def key(self) -> Key:
         """What tells it from others."""
         return (self.photos, self.kernels, self.size, self.camera, self.known, self.variant, self.seed)
 
     def psnr(self, kind: str) -> float | None:
         """Mean PSNR of a kind of picture, in decibels; ``None`` where it was not measured."""
         return self.means.get(kind, {}).get('psnr')
+
+
+def is_gain_folder(folder: Path) -> bool:
+    """Whether a folder is one of `b2b bench gain` that has results."""
+    return (folder / NAME).is_file()
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -136,10 +148,33 @@ class Results:
             UserError: if the file is damaged, or cannot be written; it is then as it was.
         """
         with self._alone():
-            merged = {row.key: row for row in [*self.rows(), *rows]}
-            content = {'rows': [merged[key].model_dump() for key in sorted(merged)]}
-            with whole_file(self.path) as temporary:
-                temporary.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+            self._write({row.key: row for row in [*self.rows(), *rows]})
+
+    def merge(self, rows: Iterable[Row]) -> int:
+        """Adds rows of other machines, except those that are older than the one of the same key.
+
+        Returns:
+            How many were left out.
+
+        Raises:
+            UserError: if the file is damaged, or cannot be written; it is then as it was.
+        """
+        with self._alone():
+            before = {row.key: row for row in self.rows()}
+            merged, older = dict(before), 0
+            for row in rows:
+                if row.key in merged and row.measured_at < merged[row.key].measured_at:
+                    older += 1
+                else:
+                    merged[row.key] = row
+            if merged != before:
+                self._write(merged)
+        return older
+
+    def _write(self, rows: Mapping[Key, Row]) -> None:
+        content = {'rows': [rows[key].model_dump() for key in sorted(rows)]}
+        with whole_file(self.path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.gain.cameras import known_cameras, target_cameras
 from b2b_basicsr.gain.measured_row import measured_row
 from b2b_basicsr.gain.page import write_gain_page
-from b2b_basicsr.gain.photo_manifest import kernels_of, take_manifest
+from b2b_basicsr.gain.photo_manifest import DEFAULT_SIZE, kernels_of, lpips_weights, read_manifest, take_manifest
 from b2b_basicsr.gain.plan import Plan
 from b2b_basicsr.gain.recipes import SIZES
-from b2b_basicsr.gain.results import Results, Row, read_rows
-from b2b_basicsr.gain.scenes import Scenes
-from b2b_basicsr.gain.stages import STAGES, PictureSets, PipelineRun, Stage, needs
+from b2b_basicsr.gain.results import Key, Results, Row, read_rows
+from b2b_basicsr.gain.scenes import SHARES, Scenes
+from b2b_basicsr.gain.stages import STAGES, PictureSets, Stage, needs
 from b2b_basicsr.gain.variants import VARIANTS
 from b2b_basicsr.gain.workplace import Workplace
 
@@ -73,16 +74,30 @@ def run_gain(
     results = Results(out)
     before = results.rows()  # a damaged file is told now, not behind hours of training
     merged = [row for path in merge for row in read_rows(path)]
+    run = None
     if photos is not None or not merge:
         run = _Benchmark(out, photos, kernels, size, asked or Asked(), say)
-        run.do()
     elif not out.is_dir() and not merged:
         raise UserError(f'-o: {out} is not there, and there are no rows to merge')
-    if merged:
-        results.put(merged)
+    try:
+        older = results.merge(merged) if merged else 0
+        if older:
+            say(f'--merge: {older} {"row" if older == 1 else "rows"} left out; {results.path} has newer ones')
+        if run is not None:
+            run.do()
+    except BaseException:
+        with suppress(Exception):  # what stopped the run is to be told
+            _renew_page(results, before, say)
+        raise
+    return _renew_page(results, before, say)
+
+
+def _renew_page(results: Results, before: Sequence[Row], say: Say) -> list[Row]:
+    """Writes the page if rows have changed, in this run or in one that was stopped before it came to that."""
     rows = results.rows()
-    if rows and (rows != before or not (out / 'index.html').is_file()):
-        say(f'Page: {write_gain_page(out)}')
+    page = results.path.with_name('index.html')
+    if rows and (rows != before or not page.is_file() or page.stat().st_mtime_ns < results.path.stat().st_mtime_ns):
+        say(f'Page: {write_gain_page(results.path.parent)}')
     return rows
 
 
@@ -97,13 +112,12 @@ class _Benchmark:
         self._seeds = tuple(dict.fromkeys(asked.seeds or [0]))
         self._stages = frozenset(asked.stages or STAGES)
         self._say = say
-        if photos is not None:
-            Scenes(photos, shorter_side=1)  # too few are told before anything is made
+        self._refuse_too_few(out, photos, size)  # before anything is made
         self._manifest = take_manifest(out, photos, kernels, size)
         self._has_photos = photos is not None
         self._workplace = Workplace(out, say)
         self._results = Results(out)
-        targets = target_cameras(kernels_of(out))
+        targets = target_cameras(kernels_of(out, self._manifest))
         self._plan = Plan(self._manifest, SIZES[self._manifest.size], known, targets, photos)
 
     def do(self) -> None:
@@ -112,20 +126,19 @@ class _Benchmark:
         self._refuse_missing(wanted)
         left = [stage for stage in self._with_their_oracle(wanted) if self._workplace.state(stage) != 'done']
         self._refuse_missing_photos(left)
+        self._refuse_missing_weights(left)
         total = len(left)
         if left:
             self._say(f'{total} {"stages" if total > 1 else "stage"} to do{self._time_left(left)}')
-        done: set[str] = set()
         while left:
             stage = left.pop(0)
             label = f'[{total - len(left)}/{total}] {stage.title}'
             begin = time.monotonic()
             self._workplace.do(stage, label)
             self._say(f'{label}: done in {_said(time.monotonic() - begin)}{self._time_left(left)}')
-            done.add(stage.name)
             if stage.stage == 'score':
-                self._take_rows(done)
-        self._take_rows(done)
+                self._take_rows()
+        self._take_rows()
 
     # ------------------------------------------------------------------------------------------------ what to do
 
@@ -178,6 +191,36 @@ class _Benchmark:
             if isinstance(stage, PictureSets) and not stage.earlier:
                 raise UserError(f'--photos: missing; the {stage.title} are still to be made')
 
+    def _refuse_missing_weights(self, left: Sequence[Stage]) -> None:
+        weights = lpips_weights()
+        if self._manifest.lpips and not weights.is_file() and any(stage.stage == 'score' for stage in left):
+            raise UserError(
+                f"--stage score: {self._workplace.out} measures LPIPS, and its weights are not here; put torchvision's "
+                f'alexnet at {weights}, or give the other stages alone'
+            )
+
+    def _refuse_too_few(self, out: Path, photos: Path | None, size: str | None) -> None:
+        """Photographs, or blurry pictures for a variant that takes a number of them."""
+        there = read_manifest(out)
+        size = size or (DEFAULT_SIZE if there is None else there.size)
+        most = SIZES[size].at_most
+        if photos is None:
+            folders = [out / 'data' / camera / 'blurry' for camera in self._cameras]
+            made = [len([*folder.iterdir()]) for folder in folders if folder.is_dir()]
+            if not made:
+                return  # that there are none is told elsewhere
+            count = min(made)
+        else:
+            count = len(Scenes(photos, shorter_side=1, at_most=most).parts['blurry'])
+        for name in self._variants:
+            takes = VARIANTS[name].pictures
+            if takes is not None and count < takes:
+                sized = most is not None and most * SHARES['blurry'] < takes
+                raise UserError(
+                    f'--variant {name}: size {size} has {count} blurry pictures'
+                    f'{"; take a larger --size" if sized else " of these photographs; give more --photos"}'
+                )
+
     def _with_their_oracle(self, wanted: Sequence[Stage]) -> list[Stage]:
         """Without the test of an oracle that is not trained."""
         names = {stage.name for stage in wanted}
@@ -200,41 +243,44 @@ class _Benchmark:
 
     # ------------------------------------------------------------------------------------------------ results
 
-    def _take_rows(self, done: set[str]) -> None:
-        """Puts the rows of the tests that are done into the results: new ones, and those that can tell more now.
+    def _take_rows(self) -> None:
+        """Puts the rows of the tests that are done into the results: new ones, and those that have changed.
 
-        Args:
-            done: names of the stages that this run has done.
+        Variants that are there already come with those that were asked for: an oracle done anew is theirs, too. The
+        recipe comes first, as those without a deblurrer take values from its row.
         """
         rows = {row.key: row for row in self._results.rows()}
         for known, seed, camera in self._trios():
-            for variant in self._variants:
-                row = self._row(camera, known, variant, seed, done, rows)
+            there = [variant for variant in VARIANTS if self._key(camera, known, variant, seed) in rows]
+            for variant in dict.fromkeys([next(iter(VARIANTS)), *there, *self._variants]):
+                row = self._row(camera, known, variant, seed, rows)
                 if row is not None and row != rows.get(row.key):
                     self._results.put([row])
                     rows[row.key] = row
 
-    def _row(
-        self,
-        camera: str,
-        known: str,
-        variant: str,
-        seed: int,
-        done: set[str],
-        rows: Mapping[tuple[str, str, str, str, str, str, int], Row],
-    ) -> Row | None:
-        """The row, if it has changed; ``None`` if it has not, or its test is not done."""
+    def _key(self, camera: str, known: str, variant: str, seed: int) -> Key:
+        manifest = self._manifest
+        return (manifest.photos, manifest.kernels, manifest.size, camera, known, variant, seed)
+
+    def _row(self, camera: str, known: str, variant: str, seed: int, rows: Mapping[Key, Row]) -> Row | None:
+        """The row by the tests that are done; ``None`` if its own is not, or if the row that is there tells as much."""
         plan, place = self._plan, self._workplace
         score = plan.score(camera, known, variant, VARIANTS[variant], seed)
-        oracle: PipelineRun | None = plan.score_oracle(camera, known, seed)
         if place.state(score) != 'done':
             return None
-        if oracle is not None and place.state(oracle) != 'done':
-            oracle = None
-        manifest = self._manifest
-        there = rows.get((manifest.photos, manifest.kernels, manifest.size, camera, known, variant, seed))
-        lacks = there is None or 'direct' not in there.means or (oracle is not None and 'oracle' not in there.means)
-        if not lacks and done.isdisjoint([score.name, *([] if oracle is None else [oracle.name])]):
+        of_oracle = plan.score_oracle(camera, known, seed)
+        oracle = of_oracle if place.state(of_oracle) == 'done' else None
+        made_from = {'deblur': plan.deblur(known, seed).text_digest, 'score': score.text_digest}
+        with_oracle = {**made_from, 'oracle': of_oracle.text_digest}
+        if oracle is not None:
+            made_from = with_oracle
+        there = rows.get(self._key(camera, known, variant, seed))
+        if (
+            there is not None
+            and 'direct' in there.means
+            and there.made_from in (made_from, with_oracle)
+            and all(place.record(test).ended <= there.measured_at for test in (score, oracle) if test is not None)
+        ):
             return None  # as it was, or as another machine has measured it
         trainings = [*score.earlier[0].earlier, score.earlier[0], *([] if oracle is None else oracle.earlier)]
         stages: list[Stage] = [*score.pictures, *trainings, *([] if oracle is None else [oracle]), score]
@@ -245,11 +291,12 @@ class _Benchmark:
                 took[stage.stage] = took.get(stage.stage, 0) + seconds
         return measured_row(
             place,
-            manifest,
+            self._manifest,
             (camera, known, variant, seed),
             score,
             oracle,
             took,
+            made_from,
             rows.values(),
         )
 

@@ -77,12 +77,17 @@ class PipelineRun:
         In comments it says what it hangs on, so that with other pictures, or another network before it, it is another.
         """
         made_from = {f'data/{sets.name}': sets.made_from for sets in self.pictures}
-        made_from |= {run.name: digest(run.text.encode()) for run in self.earlier}
+        made_from |= {run.name: run.text_digest for run in self.earlier}
         lines = [
             f'# Stage {self.stage} of `b2b bench gain`, which made this file, and does the stage anew if it changes.'
         ]
         lines += [f'# Hangs on {name}, {of}.' for name, of in made_from.items()]
         return '\n'.join(lines) + f'\n\n{as_text(self.options)}'
+
+    @property
+    def text_digest(self) -> str:
+        """16 hexadecimal digits that stand for the option file, and so for all that it hangs on."""
+        return digest(self.text.encode())
 
 
 Stage = PictureSets | PipelineRun

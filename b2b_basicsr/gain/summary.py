@@ -85,6 +85,23 @@ def over_cameras(rows: Sequence[Row], value: Value) -> Spread | None:
     return spread(fmean(of_cameras.values()) for of_cameras in found.values() if of_cameras.keys() == cameras)
 
 
+def over_seeds(values: Iterable[tuple[int, float | None]]) -> Spread | None:
+    """The mean of each seed's values, whichever cameras they are of; mean and deviation over the seeds.
+
+    Args:
+        values: seed and value.
+
+    Example:
+        >>> over_seeds([(0, 1.0), (0, 2.0), (1, None)])
+        Spread(mean=1.5, deviation=None, count=1)
+    """
+    found: dict[int, list[float]] = {}
+    for seed, value in values:
+        if value is not None:
+            found.setdefault(seed, []).append(value)
+    return spread(map(fmean, found.values()))
+
+
 def tables(rows: Sequence[Row]) -> list[Table]:
     """All tables: of the recipe's cameras, and of the other variants, for each known camera and setting."""
     made = []
@@ -160,7 +177,10 @@ def _cameras_table(setting: Setting, rows: Sequence[Row]) -> Table:
         ]
         whole = {seed for seed, of_seed in _by(rows, lambda row: row.seed).items() if len(of_seed) == len(by_camera)}
         lines.append([Cell('mean'), *cells, Cell(str(len(whole)))])
-    note = 'PSNR in dB; mean ± standard deviation over seeds. The mean is over the seeds that have all cameras.'
+    note = (
+        'PSNR in dB; mean ± standard deviation over seeds. The mean is over the seeds that have all cameras. A seed '
+        'that lacks a value (no oracle, say) is left out of that column alone, so columns may be of different seeds.'
+    )
     return Table(f'Recipe: {setting.said}', ('camera', *_CAMERA_COLUMNS, 'seeds'), lines, note)
 
 
@@ -184,11 +204,11 @@ def _variants_table(setting: Setting, rows: Sequence[Row]) -> Table:
         of_variant = found[name]
         gains = [spread(row.gain for row in of_variant if row.camera == camera) for camera in cameras]
         differences = [
-            _difference(row.psnr('restored'), recipe[row.camera, row.seed].psnr('restored'))
+            (row.seed, _difference(row.psnr('restored'), recipe[row.camera, row.seed].psnr('restored')))
             for row in of_variant
             if (row.camera, row.seed) in recipe
         ]
-        better = spread(differences) if name != RECIPE else None
+        better = over_seeds(differences) if name != RECIPE else None
         over_all = [_cell(_mean_of(of_variant, cameras), 2, True, 'gain')] if len(cameras) > 1 else []
         lines.append(
             [
@@ -197,7 +217,7 @@ def _variants_table(setting: Setting, rows: Sequence[Row]) -> Table:
                 *(_cell(gain, 2, True, 'gain') for gain in gains),
                 *over_all,
                 _cell(better, 2, True, 'gain'),
-                _cell(spread(row.harm for row in of_variant), 2, True, 'harm'),
+                _cell(over_seeds((row.seed, row.harm) for row in of_variant), 2, True, 'harm'),
                 Cell(_seeds(of_variant)),
             ]
         )
@@ -206,7 +226,7 @@ def _variants_table(setting: Setting, rows: Sequence[Row]) -> Table:
     heads = ('variant', 'what', *of_cameras, *mean, 'to recipe', 'harm', 'seeds')
     note = (
         'PSNR in dB; mean ± standard deviation over seeds. To recipe: PSNR restored less that of the recipe, over the '
-        'cameras and seeds that both have.'
+        'cameras and seeds that both have. It and harm are means over the cameras of each seed first.'
     )
     return Table(f'Variants: {setting.said}', heads, lines, note)
 

@@ -34,11 +34,6 @@ class Variant:
     pictures: int | None = None
     pool: bool = False
 
-    @property
-    def network_changes(self) -> Changes:
-        """The changes that are G's, which a test of it must make as well."""
-        return {key: value for key, value in self.changes.items() if key.split(':')[0] == 'network_g'}
-
 
 _MIMO = {'type': 'MIMOUNet', 'num_res': 2, 'base_channel': 16}
 _RESTORMER = {

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from b2b_basicsr.commands.bench_gain_command import gain
+from b2b_basicsr.gain.recipes import SIZES
 from tests.gain.conftest import make_photos
 from tests.gain.test_results import row
 from tests.report.test_run_report import Content
@@ -21,8 +22,9 @@ from tests.report.test_run_report import Content
         (['--known', 'phone'], "'phone' is not one of 'horizontal', "),
         (['--variant', 'best'], "'best' is not one of 'recipe', "),
         (['--stage', 'train'], "'train' is not one of 'data', 'deblur', 'kernel', 'translate', 'oracle', 'score'"),
-        (['--size', 'huge'], "'huge' is not one of 'tiny', 'cpu', 'gpu'"),
-        (['--seed', '-1'], '-1 is not in the range x>=0'),
+        (['--size', 'huge'], f"'huge' is not one of {', '.join(map(repr, SIZES))}"),
+        (['--seed', '-1'], '-1 is not in the range 0<=x<=2147483647'),
+        (['--seed', str(2**31)], '2147483648 is not in the range 0<=x<=2147483647'),
         (['--photos', 'nowhere'], "Directory 'nowhere' does not exist"),
         (['--merge', 'nowhere.json'], "File 'nowhere.json' does not exist"),
     ],

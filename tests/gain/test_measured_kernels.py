@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,24 @@ def test_files_that_are_none_are_refused_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r'--kernels: .* cannot be read') as refused:
             load_kernels(path)
         assert '\n' not in str(refused.value)
+
+
+@pytest.mark.parametrize('save', [np.savez, np.savez_compressed, np.save])
+def test_damaged_files_are_refused_wherever_the_damage_is(tmp_path: Path, save: Callable[..., None]) -> None:
+    path = tmp_path / f'kernels.{"npy" if save is np.save else "npz"}'
+    save(path, np.eye(5))
+    whole = path.read_bytes()
+    damaged = [whole[:place] for place in range(0, len(whole), 7)]
+    damaged += [whole[:place] + bytes([whole[place] ^ 9]) + whole[place + 1 :] for place in range(0, len(whole), 3)]
+    said = []
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            load_kernels(path)  # on some bytes nothing hangs
+        except UserError as error:
+            said.append(str(error))
+    assert len(said) > len(damaged) / 3
+    assert all(line.startswith(f'--kernels: {path}') and '\n' not in line for line in said)
 
 
 @pytest.mark.parametrize(('angle', 'scale'), [(0, 1), (37, 0.5), (90, 0.8), (200, 1.7)])

@@ -61,6 +61,25 @@ def test_a_row_takes_the_place_of_one_of_its_key(tmp_path: Path) -> None:
     ]
 
 
+def test_the_newer_row_stays_when_merged(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    results.put([row(gain=1.0, measured_at='2026-11-23'), row('defocus', gain=1.0), row('turning', gain=1.0)])
+    older = results.merge(
+        [
+            row(gain=2.0, measured_at='2026-11-22'),
+            row('defocus', gain=2.0, measured_at='2026-11-01'),
+            row('turning', gain=2.0),
+        ]
+    )
+    assert (older, {found.camera: found.gain for found in results.rows()}) == (
+        1,
+        {'shake': 1.0, 'defocus': 2.0, 'turning': 2.0},
+    )
+    before = results.path.stat().st_mtime_ns
+    assert results.merge([row(gain=2.0)]) == 1
+    assert results.path.stat().st_mtime_ns == before
+
+
 def test_what_a_newer_version_wrote_is_kept(tmp_path: Path) -> None:
     path = tmp_path / 'results.json'
     path.write_text(json.dumps({'rows': [{**row().model_dump(), 'of_tomorrow': 7}]}))

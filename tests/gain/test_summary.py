@@ -77,6 +77,26 @@ def test_variants_are_held_against_the_recipe_where_both_are() -> None:
     assert cells['direct_unpaired']['to recipe'] == '+1.00'
 
 
+def test_deviations_of_variants_are_over_seeds() -> None:
+    rows = [
+        row(camera, variant, gain=1.0, harm=harm, means={'restored': {'psnr': psnr}})
+        for camera, variant, psnr, harm in [
+            ('shake', 'recipe', 22.0, 0.1),
+            ('defocus', 'recipe', 24.0, 0.3),
+            ('shake', 'l1', 23.0, 0.2),
+            ('defocus', 'l1', 27.0, 0.4),
+        ]
+    ]
+    cells = _cells(tables(rows)[-1])['l1']
+    assert (cells['to recipe'], cells['harm']) == ('+2.00', '+0.30')
+    second = [
+        row(seed=1, means={'restored': {'psnr': 20.0}}),
+        row(variant='l1', seed=1, harm=0.3, means={'restored': {'psnr': 20.0}}),
+    ]
+    cells = _cells(tables([*rows, *second])[-1])['l1']
+    assert (cells['to recipe'], cells['harm']) == ('+1.00 ± 1.41', '+0.30 ± 0.00')
+
+
 def test_what_is_not_to_be_compared_stands_apart() -> None:
     rows = [row(), row(size='gpu'), row(photos='b' * 16), row(known='vertical'), row(kernels='c' * 16)]
     assert len(tables(rows)) == 5
