@@ -6,7 +6,6 @@ that camera; then the order is compared with that of the measured gain, and of t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,7 +50,7 @@ def compare(folder: Path, rows: Sequence[Row], deblurrers: dict[str, Deblur], pi
 
     Args:
         folder: of the benchmark.
-        rows: of one size and variant.
+        rows: of one size and variant, and of one set of photographs and kernels.
         deblurrers: by the known camera's name; or none.
         pictures: of each set that are looked at, at most.
 
@@ -61,10 +60,10 @@ def compare(folder: Path, rows: Sequence[Row], deblurrers: dict[str, Deblur], pi
     compared = []
     for camera in sorted({row.camera for row in rows}):
         measured = {
-            known: [row for row in rows if row.camera == camera and row.known == known and row.gain is not None]
+            known: _mean_scores([row for row in rows if row.camera == camera and row.known == known])
             for known in sorted({row.known for row in rows if row.camera == camera})
         }
-        candidates = [candidate_of(str(folder / 'data' / known)) for known, own in measured.items() if own]
+        candidates = [candidate_of(str(folder / 'data' / known)) for known, scores in measured.items() if scores]
         if len(candidates) < _FEWEST:
             click.echo(
                 f'{camera}: measured with {len(candidates)} known sets; left out, {_FEWEST} are needed', err=True
@@ -78,22 +77,34 @@ def compare(folder: Path, rows: Sequence[Row], deblurrers: dict[str, Deblur], pi
             pictures=pictures,
         )
         for one in ranking.ranked:
-            own = measured[one.name]
+            scores = measured[one.name]
+            if scores is None:  # no candidate, above
+                continue
+            seeds, restored, gain = scores
             expected = one.expected
             compared.append(
                 Compared(
                     camera,
                     one.name,
-                    len(own),
+                    seeds,
                     expected.sharpen,
                     expected.lost,
                     expected.restored,
                     expected.gain,
-                    fmean(row.psnr('restored') or math.nan for row in own),
-                    fmean(row.gain for row in own if row.gain is not None),
+                    restored,
+                    gain,
                 )
             )
     return compared
+
+
+def _mean_scores(rows: Sequence[Row]) -> tuple[int, float, float] | None:
+    """How many rows have both scores, and their mean PSNR restored and gain; ``None`` if no row has."""
+    scores = [(row.psnr('restored'), row.gain) for row in rows]
+    whole = [(restored, gain) for restored, gain in scores if restored is not None and gain is not None]
+    if not whole:
+        return None
+    return len(whole), fmean(restored for restored, _ in whole), fmean(gain for _, gain in whole)
 
 
 def check(folder: Path, cameras: Sequence[str], pictures: int) -> list[dict[str, Value]]:
@@ -162,18 +173,36 @@ def agreement(compared: Sequence[Compared], expected: str, measured: str) -> tup
 @click.option('--variant', default='recipe', show_default=True)
 @click.option('--size', help='Of the runs.  [default: the one there is]')
 @click.option(
+    '--photos', help='Digest of their photographs, of which FOLDER has the data.  [default: the one there is]'
+)
+@click.option('--kernels', help='Digest of their kernels, or simulated.  [default: the one there is]')
+@click.option(
     '--deblurrers',
     'pattern',
     help='The deblurrers, {known} standing for the name of the known camera; to measure them.',
 )
 @click.option('--pictures', type=click.IntRange(min=1), default=200, show_default=True)
 @click.option('--json', 'as_json', is_flag=True, help='Print everything again as JSON, on the last line.')
-def main(folder: Path, variant: str, size: str | None, pattern: str | None, pictures: int, as_json: bool) -> None:
+def main(
+    folder: Path,
+    variant: str,
+    size: str | None,
+    photos: str | None,
+    kernels: str | None,
+    pattern: str | None,
+    pictures: int,
+    as_json: bool,
+) -> None:
     """Print what was expected and measured of each known set in FOLDER, of b2b bench gain, and how the orders agree."""
-    rows = [row for row in read_rows(folder / NAME) if row.variant == variant and size in (None, row.size)]
-    sizes = sorted({row.size for row in rows})
-    if len(sizes) != 1:
-        raise UserError(f'--size: {folder} has rows of variant {variant} of {", ".join(sizes) or "no size"}; name one')
+    rows = [row for row in read_rows(folder / NAME) if row.variant == variant]
+    for field, wanted in {'size': size, 'photos': photos, 'kernels': kernels}.items():
+        rows = [row for row in rows if wanted in (None, getattr(row, field))]
+        there = sorted({str(getattr(row, field)) for row in rows})
+        if len(there) != 1:
+            raise UserError(
+                f'--{field}: {folder} has rows of variant {variant} of {", ".join(there) or f"no such {field}"}; '
+                'name one'
+            )
     deblurrers = {}
     if pattern is not None:
         for known in sorted({row.known for row in rows}):
@@ -205,7 +234,7 @@ def main(folder: Path, variant: str, size: str | None, pattern: str | None, pict
         Table('Agreement, mean of cameras', found),
         Table('Blur told without twins, checked by twins; PSNR in dB', checked),
     ]
-    print_tables(f'b2b rank-known against b2b bench gain, size {sizes[0]}, variant {variant}', tables, as_json)
+    print_tables(f'b2b rank-known against b2b bench gain, size {rows[0].size}, variant {variant}', tables, as_json)
 
 
 if __name__ == '__main__':

@@ -53,7 +53,8 @@ class UNet(nn.Module):
     Args:
         num_in_ch: Channels of the picture, 3 for RGB.
         num_feat: Channels at full size; they double from level to level. 64 in the paper.
-        num_levels: How often the picture is halved, >= 1. 4 in the paper.
+        num_levels: How often the picture is halved, 1 to 8. 4 in the paper. From 6 on, tiles (multiples of 32) begin
+            off the grid of its coarsest levels and differ from the whole.
         norm: After every 3x3 convolution: ``None``, as in the paper; ``'batch'``; or ``'instance'``, which makes a
             pixel hang on the mean of the whole picture: tiles then differ from the whole.
 

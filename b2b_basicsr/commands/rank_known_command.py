@@ -24,8 +24,8 @@ _LEGEND_OF_DEBLURRERS = (
 
 @click.command(name='rank-known')
 @click.argument('candidates', nargs=-1, required=True, metavar='CANDIDATE...')
-@click.option('--blurry', type=_PATH, required=True, help='B: blurry pictures of the target camera.')
-@click.option('--sharp', type=_PATH, required=True, help='S: sharp pictures of that camera, of other scenes.')
+@click.option('--blurry', required=True, metavar='PATH', help='B: blurry pictures of the target camera.')
+@click.option('--sharp', required=True, metavar='PATH', help='S: sharp pictures of that camera, of other scenes.')
 @click.option(
     '--deblurrer',
     'deblurrers',
@@ -63,8 +63,8 @@ _LEGEND_OF_DEBLURRERS = (
 def rank_known(
     context: click.Context,
     candidates: tuple[str, ...],
-    blurry: Path,
-    sharp: Path,
+    blurry: str,
+    sharp: str,
     deblurrers: tuple[str, ...],
     deblurrer_opts: tuple[str, ...],
     by: Literal['restored', 'gain'],
@@ -85,6 +85,7 @@ def rank_known(
 
     from tabulate import tabulate
 
+    from b2b_basicsr.errors import UserError
     from b2b_basicsr.prepare.write_errors import cannot_write
     from b2b_basicsr.rank_known import ranking
     from b2b_basicsr.rank_known.candidate import candidates_of, pictures_of
@@ -97,24 +98,34 @@ def rank_known(
     files = files_by_candidate('--deblurrer', deblurrers, opened)
     option_files = files_by_candidate('--deblurrer-opt', deblurrer_opts, opened)
     check_deblurrers(files, option_files, opened)
+    if device is not None and not files:
+        raise UserError('--device: nothing but deblurrers computes there; give --deblurrer NAME=FILE, or leave it out')
     loaded = {name: deblurrer_from(file, option_files.get(name), device) for name, file in files.items()}
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)  # before the work, lest it be for nothing
+        except OSError as cause:
+            raise cannot_write(out, cause) from cause
     found = ranking.rank_known(blur_source, sharp_source, opened, loaded, by, pictures, resize or None, seed)
 
     rows = found.rows()
     content = json.dumps(ranking.ranking_json(found, by, blurry, sharp))
-    if out is not None:
-        try:
-            with whole_file(out / 'ranking.json') as file:
-                file.write_text(content + '\n', encoding='utf-8')
-            with whole_file(out / 'curves.png') as file:
-                draw_curves(file, found)
-        except OSError as cause:
-            raise cannot_write(out, cause) from cause
-    click.echo(tabulate(rows, headers='keys', floatfmt='.2f'))
+    # Names may look like numbers, which tabulate would round.
+    cells = [[f'{cell:.2f}' if isinstance(cell, float) else str(cell) for cell in row.values()] for row in rows]
+    align = ['left' if isinstance(cell, str) else 'right' for cell in rows[0].values()]
+    click.echo(tabulate(cells, headers=[*rows[0]], colalign=align, disable_numparse=True))
     click.echo(_LEGEND)
     if files:
         click.echo(_LEGEND_OF_DEBLURRERS)
-    if out is not None:
-        click.echo(f'Look at {out / "curves.png"}')
     if as_json:
         click.echo(content)
+    if out is None:
+        return
+    try:
+        with whole_file(out / 'ranking.json') as file:
+            file.write_text(content + '\n', encoding='utf-8')
+        with whole_file(out / 'curves.png') as file:
+            draw_curves(file, found)
+    except OSError as cause:
+        raise cannot_write(out, cause) from cause
+    click.echo(f'Look at {out / "curves.png"}', err=True)  # JSON stays the last line

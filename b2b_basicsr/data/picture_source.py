@@ -43,9 +43,13 @@ class PictureSource:
                 f'{option_key.rpartition(":")[0]}:io_backend: {io_backend!r}; write io_backend: {{type: disk}}'
             )
         self.option_key = option_key
-        self.root = Path(root).expanduser()
         self._backend = dict(io_backend)
-        if not self.root.is_dir():
+        try:
+            self.root = Path(root).expanduser()
+            is_folder = self.root.is_dir()
+        except (OSError, RuntimeError) as cause:
+            raise UserError(f'{option_key}: {root!r} cannot be looked at ({cause}); give another path') from cause
+        if not is_folder:
             raise UserError(f'{option_key}: no folder {root!r} (looked in {Path.cwd()}); give the path of a folder')
         self.names = self._list_lmdb() if self._backend.get('type') == 'lmdb' else self._list_folder()
         if not self.names:
@@ -66,12 +70,12 @@ class PictureSource:
             ) from error
 
     def _list_lmdb(self) -> list[str]:
-        if self.root.suffix != '.lmdb' or not (self.root / 'meta_info.txt').is_file():
-            raise UserError(
-                f"{self.option_key}: {str(self.root)!r} is no LMDB of BasicSR's (NAME.lmdb with meta_info.txt in it); "
-                'make one with basicsr.utils.lmdb_util, or set io_backend: {type: disk}'
-            )
         try:
+            if self.root.suffix != '.lmdb' or not (self.root / 'meta_info.txt').is_file():
+                raise UserError(
+                    f"{self.option_key}: {str(self.root)!r} is no LMDB of BasicSR's (NAME.lmdb with meta_info.txt in "
+                    'it); make one with basicsr.utils.lmdb_util, or set io_backend: {type: disk}'
+                )
             return sorted(paths_from_lmdb(str(self.root)))
         except (OSError, UnicodeDecodeError) as cause:
             raise UserError(

@@ -17,20 +17,21 @@ _OPTION_KEY = 'train:vgg_weights'
 _LAYOUTS = {'vgg11': 'A', 'vgg13': 'B', 'vgg16': 'D', 'vgg19': 'E'}
 
 
-def vgg_features(vgg_type: str, source: str | None) -> nn.Sequential:
+def vgg_features(vgg_type: str, source: str | None, option_key: str = 'vgg_type') -> nn.Sequential:
     """VGG's convolutional part with torchvision's weights; the classifier, nine tenths of the file, is not built.
 
     Args:
         vgg_type: ``vgg11``, ``vgg13``, ``vgg16`` or ``vgg19``, or one of these with ``_bn``.
         source: a file of torchvision's weights (whole, or its ``features.*`` alone); ``download``; or ``None``, for
             what torch has downloaded before.
+        option_key: that gives ``vgg_type``, for messages, e.g. ``train:perceptual_opt:vgg_type``.
 
     Raises:
-        UserError: if the file is missing, is no weights, or is another network's.
+        UserError: if the type is unknown, the file is missing, is no weights, or is another network's.
     """
     plain = vgg_type.removesuffix('_bn')
     if plain not in _LAYOUTS:
-        raise UserError(f'train:perceptual_opt:vgg_type: {vgg_type!r} is unknown; known are {", ".join(_LAYOUTS)}')
+        raise UserError(f'{option_key}: {vgg_type!r} is unknown; known are {", ".join(_LAYOUTS)}')
     state, file = imagenet_weights(vgg_type, source, _OPTION_KEY)
     features = make_layers(cfgs[_LAYOUTS[plain]], batch_norm=vgg_type.endswith('_bn'))
     prefix = 'features.'

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from b2b_basicsr.data.picture_source import PictureSource, matched_pairs
 from b2b_basicsr.errors import UserError
+from b2b_basicsr.printable import printable
 
 _LAYOUTS = (('train/blur', 'train/sharp'), ('blur', 'sharp'), ('blurry', 'gt'))
 """Where pairs lie in a folder: those of ``b2b prepare gopro`` and its like, of ``b2b prepare select``, of ``b2b bench
@@ -44,8 +45,10 @@ def pictures_of(argument: str, folder: str | Path) -> PictureSource:
         folder: its path.
 
     Raises:
-        UserError: if it is missing or holds no picture.
+        UserError: if it is missing or holds no picture, or nothing is given.
     """
+    if not str(folder):
+        raise UserError(f'{argument}: no path is given (a variable that is not set?); give that of a folder')
     return PictureSource(argument, str(folder), {'type': 'lmdb' if Path(folder).suffix == '.lmdb' else 'disk'})
 
 
@@ -65,19 +68,28 @@ def candidate_of(text: str) -> Candidate:
         name, place = '', text
     if not place or (equals and not name and place != text):
         raise UserError(f'CANDIDATE {text!r}: give [NAME=]FOLDER or [NAME=]BLUR_FOLDER:SHARP_FOLDER')
-    argument = f'CANDIDATE {name or place}'
-    folder = Path(place).expanduser()
-    if ':' in place and not folder.is_dir():
-        blur, _, sharp = place.partition(':')
-        own = Path(blur).name if Path(blur).name not in ('blur', 'blurry') else Path(blur).absolute().parent.name
-        return Candidate(name or own, pictures_of(argument, blur), pictures_of(argument, sharp))
-    name = name or folder.absolute().name
-    for blur, sharp in _LAYOUTS:
-        for end in ('', '.lmdb'):
-            if (folder / f'{blur}{end}').is_dir() and (folder / f'{sharp}{end}').is_dir():
-                pair = (pictures_of(argument, folder / f'{part}{end}') for part in (blur, sharp))
-                return Candidate(name, *pair)
-    missing = '' if folder.is_dir() else f'no folder (looked in {Path.cwd()}), or '
+    argument = f'CANDIDATE {printable(name or place)}'
+    blur, sharp, own = _folders_of(argument, place)
+    return Candidate(name or own, pictures_of(f'{argument}, blurry', blur), pictures_of(f'{argument}, sharp', sharp))
+
+
+def _folders_of(argument: str, place: str) -> tuple[str, str, str]:
+    """The folders of blurry pictures and of their twins, and a name for both."""
+    try:
+        folder = Path(place).expanduser()
+        is_folder = folder.is_dir()
+        if ':' in place and not is_folder:
+            blur, _, sharp = place.partition(':')
+            own = Path(blur).name if Path(blur).name not in ('blur', 'blurry') else Path(blur).absolute().parent.name
+            return blur, sharp, own
+        for pair in _LAYOUTS:
+            for end in ('', '.lmdb'):
+                first, second = (folder / f'{part}{end}' for part in pair)
+                if first.is_dir() and second.is_dir():
+                    return str(first), str(second), folder.absolute().name
+    except (OSError, RuntimeError) as cause:
+        raise UserError(f'{argument}: {place!r} cannot be looked at ({cause}); give another path') from cause
+    missing = '' if is_folder else f'no folder (looked in {Path.cwd()}), or '
     raise UserError(
         f'{argument}: {missing}no pairs in train/blur and train/sharp, blur and sharp, or blurry and gt; give '
         'NAME=BLUR_FOLDER:SHARP_FOLDER'

@@ -32,8 +32,7 @@ def draw_curves(path: Path, ranking: Ranking) -> None:
     figure.suptitle('Detail that blur leaves: 1 all, 0 none')
     for axes, (direction, title) in zip(figure.subplots(1, 4, sharey=True), _DIRECTIONS.items(), strict=True):
         for ranked in ranking.ranked:
-            name = ranked.name.encode('ascii', 'backslashreplace').decode('ascii').replace('$', r'\$')
-            axes.plot(*_curve(ranking.known[ranked.name].mtf, direction), label=name)
+            axes.plot(*_curve(ranking.known[ranked.name].mtf, direction), label=_label(ranked.name))
         axes.plot(*_curve(ranking.target.mtf, direction), color='black', linewidth=2.5, label='target')
         axes.set_title(title)
         axes.set_xlabel('cycles a pixel')
@@ -41,6 +40,12 @@ def draw_curves(path: Path, ranking: Ranking) -> None:
         axes.grid(alpha=0.3)
     figure.axes[-1].legend()
     figure.savefig(path, format='png')
+
+
+def _label(name: str) -> str:
+    """The name, as Matplotlib shows it whatever is in it: one that begins with ``_`` would not be in the legend."""
+    plain = name.encode('ascii', 'backslashreplace').decode('ascii').replace('$', r'\$')
+    return f' {plain}' if plain.startswith('_') else plain
 
 
 def _curve(mtf: Spectrum, direction: float) -> tuple[list[float], list[float]]:

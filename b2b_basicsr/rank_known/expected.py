@@ -35,8 +35,8 @@ class Known:
     Args:
         mtf: of its blur, in [0, 1].
         lost: share of each frequency's power that a deblurrer does not bring back from the known blur, 0 or more.
-        deblurred: amplitude at each frequency of the target's blurry pictures after its deblurrer, 1 being that of
-            sharp ones; ``None``: there is no deblurrer to look at.
+        deblurred: amplitude at each frequency of the target's blurry pictures after its deblurrer, 1 being that of its
+            own pictures after it (made by :func:`beside_own`); ``None``: there is no deblurrer to look at.
     """
 
     mtf: Spectrum
@@ -76,13 +76,41 @@ def expectation(target: Target, known: Known) -> Expectation:
     missing = error_of(np.minimum(target.mtf / np.maximum(known.mtf, 1e-6), 1))
     direct = None
     if known.deblurred is not None:
-        direct = psnr(energy(target.sharp * (error_of(known.deblurred) + known.lost)))
+        direct = psnr(energy(target.sharp * _both(error_of(known.deblurred), known.lost)))
     return Expectation(
         sharpen=psnr(energy(target.sharp * missing)),
         lost=psnr(energy(target.sharp * known.lost)),
-        restored=psnr(energy(target.sharp * (missing + known.lost))),
+        restored=psnr(energy(target.sharp * _both(missing, known.lost))),
         direct=direct,
     )
+
+
+def _both(wrong: Spectrum, lost: Spectrum) -> Spectrum:
+    """Two errors as shares of the power, where what is wrong already cannot be lost again."""
+    share: Spectrum = wrong + lost * (1 - np.minimum(wrong, 1))
+    return share
+
+
+def beside_own(amplitude: Spectrum, own: Spectrum) -> Spectrum:
+    """What a deblurrer makes of other pictures, beside what it makes of its own.
+
+    ``lost`` counts already how far its own are from sharp: pictures that come out like them, or nearer to sharp, have
+    nothing wrong that G could mend.
+
+    Args:
+        amplitude: at each frequency of other pictures after it, 1 being that of sharp ones.
+        own: the same of its own pictures.
+
+    Returns:
+        The amplitude, 1 being that of its own pictures, or whatever between that and sharp is nearest.
+
+    Example:
+        >>> beside_own(np.array([0.4, 0.8, 0.9, 1.5]), np.array([0.8, 0.8, 0.8, 0.8]))
+        array([0.5, 1. , 1. , 1.5])
+    """
+    nearest = np.clip(amplitude, np.minimum(own, 1), np.maximum(own, 1))
+    relative: Spectrum = amplitude / np.maximum(nearest, 1e-6)
+    return relative
 
 
 def error_of(amplitude: Spectrum) -> Spectrum:

@@ -114,10 +114,11 @@ class MeasuredKnown:
             step()
         clear = np.maximum(clear, _LEAST)
         lost_all = _unexplained(blurry, clear, both)
-        return Known(mtf=np.sqrt(np.minimum(blurry / clear, 1)), lost=np.sqrt(lost_all * lost_each) / clear)
+        lost = np.minimum(np.sqrt(lost_all * lost_each) / clear, 1)
+        return Known(mtf=np.sqrt(np.minimum(blurry / clear, 1)), lost=lost)
 
-    def lost_by(self, deblur: Deblur, most: int, seed: int, step: Step) -> Spectrum:
-        """The error that a deblurrer leaves at each frequency of its own pictures, as a share of their twins' power.
+    def deblurred(self, deblur: Deblur, most: int, seed: int, step: Step) -> tuple[Spectrum, Spectrum]:
+        """What a deblurrer makes of its own pictures.
 
         Args:
             deblur: the candidate's deblurrer.
@@ -125,17 +126,23 @@ class MeasuredKnown:
             seed: of their choice.
             step: called for each.
 
+        Returns:
+            At each frequency the error it leaves, as a share of the twins' power (more than 1 where it adds what was
+            never there), and the amplitude of its results, 1 being that of the twins.
+
         Raises:
             UserError: if a picture cannot be read, or twins differ in size.
         """
-        error, power = (np.zeros((self._tile, self._tile // 2 + 1)) for _ in range(2))
+        error, left, power = (np.zeros((self._tile, self._tile // 2 + 1)) for _ in range(3))
         for place, twin in sampled(self._pairs, most, seed):
             picture, clear = self._pair(place, twin)
-            error += power_spectrum(luminance(deblur(picture)) - luminance(clear), self._tile)
-            power += power_spectrum(luminance(clear), self._tile)
+            ours, theirs = luminance(deblur(picture)), luminance(clear)
+            error += power_spectrum(ours - theirs, self._tile)
+            left += power_spectrum(ours, self._tile)
+            power += power_spectrum(theirs, self._tile)
             step()
-        share: Spectrum = error / np.maximum(power, _LEAST)
-        return share
+        power = np.maximum(power, _LEAST)
+        return error / power, np.sqrt(left / power)
 
     def _pair(self, place: int, twin: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         picture = read_sampled(self._candidate.blur, place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from tqdm import tqdm
@@ -13,7 +12,7 @@ from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.rank_known.candidate import Candidate
 from b2b_basicsr.rank_known.deblurrers import Deblur
-from b2b_basicsr.rank_known.expected import Expectation, Known, Target, expectation
+from b2b_basicsr.rank_known.expected import Expectation, Known, Target, beside_own, expectation
 from b2b_basicsr.rank_known.measured_blur import MeasuredKnown, MeasuredTarget
 from b2b_basicsr.rank_known.sample import sampled, tile_side
 
@@ -125,22 +124,20 @@ def rank_known(
             measured = MeasuredKnown(candidate, pairs[name], tile)
             known[name] = measured.measure(bar.update)
             if name in deblurrers:
-                known[name] = Known(
-                    known[name].mtf,
-                    measured.lost_by(deblurrers[name], DEBLURRED, seed, bar.update),
-                    measured_target.deblurred(few_blurry, deblurrers[name], bar.update),
-                )
+                lost, own = measured.deblurred(deblurrers[name], DEBLURRED, seed, bar.update)
+                amplitude = measured_target.deblurred(few_blurry, deblurrers[name], bar.update)
+                known[name] = Known(known[name].mtf, lost, beside_own(amplitude, own))
             ranked.append(Ranked(name, len(pairs[name]), expectation(target, known[name])))
     ranked.sort(key=lambda one: one.expected.gain or 0 if by == 'gain' else one.expected.restored, reverse=True)
     return Ranking(ranked, target, known, (len(blur_places), len(sharp_places)))
 
 
-def ranking_json(ranking: Ranking, by: By, blur: Path, sharp: Path) -> dict[str, object]:
+def ranking_json(ranking: Ranking, by: By, blur: str, sharp: str) -> dict[str, object]:
     """The ranking for programs: ``target``, ``by`` and ``ranking``, a list of the table's lines."""
     return {
         'target': {
-            'blurry': str(blur),
-            'sharp': str(sharp),
+            'blurry': blur,
+            'sharp': sharp,
             'pictures': {'blurry': ranking.target_pictures[0], 'sharp': ranking.target_pictures[1]},
         },
         'by': by,

@@ -14,6 +14,9 @@ Spectrum = NDArray[np.float64]
 _COARSE = 3.5
 """Cycles a tile up to which structure counts as coarse: blur takes little of it away."""
 
+_LEAST_CONTRAST = 0.1
+"""Share of the median that a picture's contrast counts as at least."""
+
 _MOST_STARTS = 12
 """Tiles along each side of a picture: more of them tell little that is new, and a photograph has thousands."""
 
@@ -83,7 +86,8 @@ def energy(spectrum: Spectrum) -> float:
 def mean_of_equal_contrast(spectra: Sequence[Spectrum]) -> Spectrum:
     """The mean of pictures' spectra, each divided by the picture's contrast in its coarse structure.
 
-    So a few pictures of high contrast do not outweigh the others, and two sets of different scenes can be compared.
+    So a few pictures of high contrast do not outweigh the others, and two sets of different scenes can be compared. Nor
+    do those of nearly none: noise, all that is in them, is not made more than ten times as strong as in the others.
 
     Args:
         spectra: of pictures, made by :func:`power_spectrum`.
@@ -91,5 +95,9 @@ def mean_of_equal_contrast(spectra: Sequence[Spectrum]) -> Spectrum:
     tile = spectra[0].shape[0]
     frequency, _ = frequencies(tile)
     coarse = (frequency > 0) & (frequency * tile <= _COARSE)
-    whole: Spectrum = np.mean([one / max(float(one[coarse].mean()), 1e-12) for one in spectra], axis=0)
+    contrasts = [float(one[coarse].mean()) for one in spectra]
+    least = max(_LEAST_CONTRAST * float(np.median(contrasts)), 1e-12)
+    whole: Spectrum = np.mean(
+        [one / max(contrast, least) for one, contrast in zip(spectra, contrasts, strict=True)], axis=0
+    )
     return whole

@@ -63,6 +63,38 @@ def test_the_orders_are_compared(folder: Path, gains: tuple[float, ...], correla
     assert by_restored['Spearman'] == pytest.approx(-correlation)
 
 
+def test_rows_without_a_score_are_not_averaged_in(folder: Path) -> None:
+    write_rows(folder, {**dict(zip(KNOWN, (3.0, 2.0, 1.0), strict=True)), 'never': 5.0})
+    file = folder / 'results.json'
+    content = json.loads(file.read_text())
+    for row in content['rows']:
+        if row['known'] == 'never' or (row['known'], row['seed']) == ('wider', 1):
+            row['means'] = {}
+    file.write_text(json.dumps(content))
+    result = CliRunner().invoke(main, [str(folder), '--json'])
+    assert result.exit_code == 0, result.output
+    each, found, _ = (table['rows'] for table in json.loads(result.stdout.splitlines()[-1])['tables'])
+    scores = {row['known']: (row['seeds'], row['restored'], row['gain']) for row in each}
+    assert scores == {'near': (2, 27, 3.5), 'wider': (1, 28, 2), 'widest': (2, 29, 1.5)}
+    assert found[1]['Spearman'] == pytest.approx(-1)
+
+
+@pytest.mark.parametrize('field', ['photos', 'kernels', 'size'])
+def test_rows_of_other_photographs_kernels_or_sizes_are_not_averaged_in(folder: Path, field: str) -> None:
+    write_rows(folder, dict.fromkeys(KNOWN, 1.0))
+    file = folder / 'results.json'
+    content = json.loads(file.read_text())
+    content['rows'] += [{**content['rows'][0], field: 'other'}]
+    file.write_text(json.dumps(content))
+    result = CliRunner().invoke(main, [str(folder)])
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception).startswith(f'--{field}: ')
+    assert 'other' in str(result.exception)
+    assert 'name one' in str(result.exception)
+    result = CliRunner().invoke(main, [str(folder), f'--{field}', 'other'])
+    assert 'no camera was measured' in str(result.exception)
+
+
 def test_two_known_sets_have_no_order(folder: Path) -> None:
     write_rows(folder, {'near': 1.0, 'wider': 2.0})
     result = CliRunner().invoke(main, [str(folder)])

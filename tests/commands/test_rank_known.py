@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from matplotlib.figure import Figure
 from PIL import Image
 
 from b2b_basicsr.archs.nafnet_local_arch import NAFNetLocal
@@ -43,6 +44,30 @@ def test_table_json_and_curves(folder: Path) -> None:
     assert 'direct' not in lines[0]
 
 
+def test_names_stand_as_given_in_table_and_legend(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, 'savefig', lambda figure, *_, **__: drawn.append(figure))
+    result = run('0.125=rows', '_wide=wide', '-o', 'out')
+    assert result.exit_code == 0, result.output
+    assert [line.split()[1] for line in result.stdout.splitlines()[2:4]] == ['0.125', '_wide']
+    legend = drawn[0].axes[-1].get_legend()
+    assert legend is not None
+    assert [text.get_text().strip() for text in legend.get_texts()] == ['0.125', '_wide', 'target']
+
+
+def test_a_result_that_cannot_be_written_is_printed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / 'out' / 'ranking.json').mkdir(parents=True)
+    result = run('rows', '-o', 'out', '--json')
+    assert isinstance(result.exception, UserError)
+    assert 'out: cannot be written' in str(result.exception)
+    assert json.loads(result.stdout.strip().splitlines()[-1])['ranking'][0]['known set'] == 'rows'
+    measured: list[object] = []
+    monkeypatch.setattr('b2b_basicsr.rank_known.ranking.rank_known', lambda *arguments: measured.append(arguments))
+    result = run('rows', '-o', 'b/000.png/out')
+    assert 'cannot be written' in str(result.exception)
+    assert not measured
+
+
 def test_deblurrers_add_what_they_do_without_g(folder: Path) -> None:
     torch.save(NAFNetLocal(width=4, enc_blk_nums=[1], middle_blk_num=1, dec_blk_nums=[1]).state_dict(), 'net.pth')
     given = ('--deblurrer', 'rows=net.pth', '--deblurrer', 'wide=net.pth', '--device', 'cpu')
@@ -59,6 +84,8 @@ def test_deblurrers_add_what_they_do_without_g(folder: Path) -> None:
     [
         (('nowhere',), 'no folder'),
         (('rows', '--blurry', 'nowhere'), '--blurry'),
+        (('rows', '--blurry', ''), '--blurry: no path'),
+        (('rows', '--device', 'cpu'), '--device: nothing but deblurrers'),
         (('rows', '--by', 'gain'), '--by gain'),
         (('rows', 'wide', '--deblurrer', 'rows=net.pth'), 'wide has none'),
         (('rows', '--deblurrer', 'net.pth'), 'NAME=FILE'),

@@ -195,6 +195,12 @@ def test_missing_empty_and_wrong_backend(make_pictures: MakePictures, tmp_path: 
         PictureSource('key', str(root), {'type': 'memcached'})
 
 
+@pytest.mark.parametrize('place', ['~nosuchuser/x', 'x' * 300])
+def test_a_path_that_cannot_be_looked_at_is_told(place: str) -> None:
+    with pytest.raises(UserError, match=r"key: '.*x' cannot be looked at .*; give another path"):
+        PictureSource('key', place, {'type': 'disk'})
+
+
 def test_pairs_match_by_relative_path_without_extension(make_pictures: MakePictures) -> None:
     first = PictureSource('blur', str(make_pictures('blur', ['a/0.png', 'b/0.png'])), DISK)
     second = PictureSource('sharp', str(make_pictures('sharp', ['b/0.jpg', 'a/0.jpg'])), DISK)

@@ -55,8 +55,8 @@ def test_missing_file_failed_download_and_another_network(
         vgg_features('vgg16', '/nowhere/vgg16.pth')
     with pytest.raises(UserError, match="does not hold torchvision's vgg19"):
         vgg_features('vgg19', str(golden_vgg16))
-    with pytest.raises(UserError, match='vgg12'):
-        vgg_features('vgg12', str(golden_vgg16))
+    with pytest.raises(UserError, match="train:identity_opt:vgg_type: 'vgg12'"):
+        vgg_features('vgg12', str(golden_vgg16), 'train:identity_opt:vgg_type')
     text = tmp_path / 'text.pth'
     text.write_text('no weights')
     with pytest.raises(UserError, match='cannot be read as weights'):

@@ -77,9 +77,7 @@ def _gradient_options(root: Path) -> dict[str, Options]:
         'blur2blur in bf16': _blur2blur('bf16', root, amp='bf16', gp_opt=None),
         'blur2blur spectral': spectral,
         'blur2blur in parts': _blur2blur('parts', root, accum_iter=2),
-        'blur2blur identity': _blur2blur(
-            'identity', root, identity_opt={'type': 'L1Loss'}, scales=1, accum_iter=2, gp_opt=None
-        ),
+        'blur2blur identity': _blur2blur('identity', root, identity_opt={'type': 'L1Loss'}, scales=1, gp_opt=None),
         'deblur': _trained('deblur', root, model_type='DeblurModel', train={'pixel_opt': {'type': 'L1Loss'}}),
         'kernel': _trained('kernel', root, model_type='KernelWizardModel', network_g=WIZARD, train=summed),
     }

@@ -46,7 +46,12 @@ def test_two_folders_may_be_named(folder: Path) -> None:
         ('alone', 'no pairs in train/blur'),
         ('a=', 'NAME'),
         ('=alone', 'NAME'),
-        ('a=alone:nowhere', "no folder 'nowhere'"),
+        ('a=alone:nowhere', "CANDIDATE a, sharp: no folder 'nowhere'"),
+        ('phone=:', 'CANDIDATE phone, blurry: no path'),
+        ('phone=alone:', 'CANDIDATE phone, sharp: no path'),
+        ('~nosuchuser/x', 'cannot be looked at'),
+        ('a=alone:~nosuchuser/x', 'CANDIDATE a, sharp: .* cannot be looked at'),
+        ('x' * 300, 'cannot be looked at'),
     ],
 )
 def test_mistakes_are_told_in_a_line(folder: Path, text: str, told: str) -> None:
@@ -59,7 +64,7 @@ def test_mistakes_are_told_in_a_line(folder: Path, text: str, told: str) -> None
 def test_pictures_without_a_twin_and_names_given_twice_are_refused(folder: Path) -> None:
     write_set(folder / 'a' / 'blur', range(3), (3, 1), side=8)
     write_set(folder / 'a' / 'sharp', range(2), None, side=8)
-    with pytest.raises(UserError, match='no twin'):
+    with pytest.raises(UserError, match=r'CANDIDATE a, blurry: 1 of 3 .* in CANDIDATE a, sharp'):
         candidate_of('a').pairs()
     with pytest.raises(UserError, match='two have that name'):
         candidates_of(('a', './a'))

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from b2b_basicsr.rank_known.expected import Known, Target, expectation
-from b2b_basicsr.rank_known.spectrum import Spectrum, frequencies
+from b2b_basicsr.rank_known.expected import Known, Target, beside_own, expectation, psnr
+from b2b_basicsr.rank_known.spectrum import Spectrum, energy, frequencies
 
 FREQUENCY, DIRECTION = frequencies(64)
 SHARP = 1e-3 / (FREQUENCY + 0.01) ** 2 / FREQUENCY.size
@@ -30,7 +30,24 @@ def test_what_the_known_blur_leaves_no_more_of_need_not_be_sharpened() -> None:
 def test_restored_is_worse_than_each_of_its_parts() -> None:
     known = expectation(TARGET, Known(blur(3), LITTLE))
     assert known.restored < min(known.sharpen, known.lost)
-    assert 10 ** (-known.restored / 10) == pytest.approx(10 ** (-known.sharpen / 10) + 10 ** (-known.lost / 10))
+    assert 10 ** (-known.restored / 10) <= 10 ** (-known.sharpen / 10) + 10 ** (-known.lost / 10)
+
+
+def test_what_is_missing_is_not_lost_once_more() -> None:
+    nothing = Target(mtf=np.zeros_like(SHARP), sharp=SHARP)
+    known = expectation(nothing, Known(blur(3), np.full_like(SHARP, 0.9), np.zeros_like(SHARP)))
+    assert known.restored == pytest.approx(psnr(energy(SHARP)))
+    assert known.direct == pytest.approx(known.restored)
+    # Of what a deblurrer adds of its own no limit is known.
+    worse = expectation(TARGET, Known(blur(5), np.full_like(SHARP, 3.0)))
+    assert worse.restored == pytest.approx(psnr(3 * energy(SHARP)))
+
+
+def test_a_deblurrer_is_wrong_where_it_does_otherwise_than_with_its_own_pictures() -> None:
+    own = np.array([0.5, 0.5, 0.5, 0.0, 1.2, 1.2])
+    other = np.array([0.25, 0.8, 2.0, 0.6, 1.1, 0.6])
+    np.testing.assert_allclose(beside_own(other, own), [0.5, 1, 2, 1, 1, 0.6])
+    np.testing.assert_array_equal(beside_own(own, own), [1, 1, 1, 0, 1, 1])
 
 
 def test_a_blur_in_a_direction_where_the_target_is_sharp_costs_nothing_but_what_is_lost() -> None:

@@ -81,6 +81,19 @@ def test_deblurrers_tell_what_is_gained(sets: Path) -> None:
         ranked(sets, 'gain')
 
 
+@pytest.mark.parametrize('blur', [(7, 1), (15, 15)])
+def test_a_target_of_the_known_blur_gains_nothing_however_bad_the_deblurrer(
+    tmp_path: Path, blur: tuple[int, int]
+) -> None:
+    write_set(tmp_path / 'blurry', range(24), blur)
+    write_set(tmp_path / 'sharp', range(100, 124), None)
+    candidate = candidate_of(str(write_pairs(tmp_path / 'known', range(200, 224), blur)))
+    blurry, sharp = (pictures_of(f'--{part}', tmp_path / part) for part in ('blurry', 'sharp'))
+    (one,) = rank_known(blurry, sharp, [candidate], {'known': lambda picture: picture}, 'gain').ranked
+    assert one.expected.gain is not None
+    assert abs(one.expected.gain) < 0.7
+
+
 def test_the_seed_chooses_the_pictures() -> None:
     assert sampled(range(5), 9, 0) == [0, 1, 2, 3, 4]
     some = sampled(range(100), 10, 0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from b2b_basicsr.rank_known.spectrum import energy, frequencies, mean_of_equal_contrast, power_spectrum
+from tests.rank_known.blurred_sets import scene
 
 
 @pytest.mark.parametrize(('right', 'down', 'direction'), [(8, 0, 0), (0, 8, 90), (6, 6, 135), (6, -6, 45)])
@@ -28,7 +29,15 @@ def test_contrast_of_a_picture_weighs_nothing() -> None:
     generator = np.random.default_rng(0)
     smooth, rough = (generator.normal(0, 0.1, (96, 96)).astype(np.float32).cumsum(axis) for axis in (0, 1))
     one, other = power_spectrum(smooth, 64), power_spectrum(rough, 64)
-    np.testing.assert_allclose(mean_of_equal_contrast([one, other]), mean_of_equal_contrast([one * 1e4, other]))
+    np.testing.assert_allclose(mean_of_equal_contrast([one, other]), mean_of_equal_contrast([one * 4, other]))
+
+
+def test_a_picture_of_hardly_anything_but_noise_spoils_no_mean() -> None:
+    pictures = [scene(seed).mean(axis=2).astype(np.float32) / 255 for seed in range(19)]
+    noise = np.random.default_rng(0).normal(0.5, 1 / 255, pictures[0].shape).astype(np.float32)
+    spectra = [power_spectrum(picture, 48) for picture in pictures]
+    without, beside = mean_of_equal_contrast(spectra), mean_of_equal_contrast([*spectra, power_spectrum(noise, 48)])
+    np.testing.assert_allclose(beside, without, rtol=0.15)
 
 
 def test_a_picture_of_nothing_is_no_division_by_zero() -> None:
