@@ -117,9 +117,9 @@ def tables(rows: Sequence[Row]) -> list[Table]:
 
 
 def highlight(rows: Sequence[Row]) -> str:
-    """One line: the recipe's mean gain of the largest group; empty if there is none."""
-    for setting, group in settings(rows).items():
-        recipe = [row for row in group if row.variant == RECIPE]
+    """One line: the recipe's mean gain of the group with most cameras; empty if there is none."""
+    groups = [(setting, [row for row in group if row.variant == RECIPE]) for setting, group in settings(rows).items()]
+    for setting, recipe in sorted(groups, key=lambda group: -len({row.camera for row in group[1]})):
         gain = over_cameras(recipe, lambda row: row.gain)
         if gain is not None:
             cameras = len({row.camera for row in recipe})

@@ -122,3 +122,10 @@ def test_text_and_markdown() -> None:
 
 def test_no_rows_no_tables() -> None:
     assert (tables([]), highlight([])) == ([], '')
+
+
+def test_the_highlight_is_of_the_setting_with_most_cameras() -> None:
+    variants = [row('defocus', variant=name, size='brief', gain=1.0) for name in ('recipe', 'unet', 'l1', 'penalty')]
+    assert 'size brief' in highlight(variants)
+    both = [*variants, row('defocus', size='cpu', gain=2.0), row('shake', size='cpu', gain=3.0)]
+    assert highlight(both) == 'gain: +2.50 dB (the mean over 2 cameras, size cpu)'
