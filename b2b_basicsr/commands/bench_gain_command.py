@@ -75,7 +75,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     'cameras',
     type=_NameOf(_cameras),
     multiple=True,
-    help='shake, defocus, turning; again for more.  [default: all]',
+    help='shake, defocus, turning; again for more.  [default: all; of size tiny, defocus]',
 )
 @click.option(
     '--known',

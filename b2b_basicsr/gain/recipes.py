@@ -29,6 +29,7 @@ class Size:
         at_most: photographs that are taken; ``None``: all.
         network_k: whether K is made by the kernel network, as in the paper, or else by the parametric camera shake.
         changes: stage -> changes of its option file.
+        cameras: target cameras that are taken where none is named; none: all.
     """
 
     about: str
@@ -36,6 +37,7 @@ class Size:
     at_most: int | None
     network_k: bool
     changes: Mapping[str, Changes] = field(default_factory=dict)
+    cameras: tuple[str, ...] = ()
 
 
 def _length(iterations: int, *, every: int | None = None) -> dict[str, Any]:
@@ -66,10 +68,11 @@ _LOADER = {'datasets:train:num_worker_per_gpu': 6}
 
 SIZES: dict[str, Size] = {
     'tiny': Size(
-        about='a minute on two cores: that everything runs, no more',
+        about='a minute on two cores: that everything runs, no more, and the camera defocus alone',
         shorter_side=96,
         at_most=40,
         network_k=False,
+        cameras=('defocus',),
         changes={
             'deblur': {**_TINY, **_network('network_g', 8, *_TINY_NET), **_cosine(30)},
             'oracle': {**_TINY, **_cosine(20)},

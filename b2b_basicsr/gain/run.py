@@ -29,7 +29,7 @@ class Asked:
     """What a run is to do.
 
     Args:
-        cameras: target cameras; none: all.
+        cameras: target cameras; none: those of the size, all as a rule.
         known: known cameras; none: the first.
         variants: of the translator's training; none: the recipe.
         seeds: of all trainings; none: 0.
@@ -106,13 +106,15 @@ class _Benchmark:
         self, out: Path, photos: Path | None, kernels: Path | None, size: str | None, asked: Asked, say: Say
     ) -> None:
         known, targets = known_cameras(), target_cameras(None)
-        self._cameras = tuple(dict.fromkeys(asked.cameras or targets))
+        there = read_manifest(out)
+        size_name = size or (DEFAULT_SIZE if there is None else there.size)
+        self._cameras = tuple(dict.fromkeys(asked.cameras or SIZES[size_name].cameras or targets))
         self._known = tuple(dict.fromkeys(asked.known or [next(iter(known))]))
         self._variants = tuple(dict.fromkeys(asked.variants or [next(iter(VARIANTS))]))
         self._seeds = tuple(dict.fromkeys(asked.seeds or [0]))
         self._stages = frozenset(asked.stages or STAGES)
         self._say = say
-        self._refuse_too_few(out, photos, size)  # before anything is made
+        self._refuse_too_few(out, photos, size_name)  # before anything is made
         self._manifest = take_manifest(out, photos, kernels, size)
         self._has_photos = photos is not None
         self._workplace = Workplace(out, say)
@@ -199,10 +201,8 @@ class _Benchmark:
                 f'alexnet at {weights}, or give the other stages alone'
             )
 
-    def _refuse_too_few(self, out: Path, photos: Path | None, size: str | None) -> None:
+    def _refuse_too_few(self, out: Path, photos: Path | None, size: str) -> None:
         """Photographs, or blurry pictures for a variant that takes a number of them."""
-        there = read_manifest(out)
-        size = size or (DEFAULT_SIZE if there is None else there.size)
         most = SIZES[size].at_most
         if photos is None:
             folders = [out / 'data' / camera / 'blurry' for camera in self._cameras]

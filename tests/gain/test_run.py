@@ -542,3 +542,8 @@ def test_damaged_results_are_told_before_anything_is_run(bench: Bench, pipeline:
     with pytest.raises(UserError, match=r'results.json: damaged, or no results of b2b bench gain'):
         bench(seeds=(1,))
     assert (results.read_bytes(), pipeline.ran) == (damaged, [])
+
+
+def test_a_size_may_take_one_camera_alone(pipeline: FakePipeline, tmp_path: Path, photos: Path) -> None:
+    rows = run_gain(tmp_path / 'out', photos, size='tiny', say=lambda line: None)
+    assert [one.camera for one in rows] == ['defocus']
