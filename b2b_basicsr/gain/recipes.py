@@ -114,7 +114,7 @@ SIZES: dict[str, Size] = {
     ),
     # Its lengths are estimates: no GPU was at hand when they were written.
     'gpu': Size(
-        about='6 minutes for a camera and a seed on an H100: K by the kernel network, three scales',
+        about='6 minutes for a camera and a seed on an H100 are aimed at: K by the kernel network, three scales',
         shorter_side=480,
         at_most=None,
         network_k=True,
