@@ -28,7 +28,7 @@ def make_photos(folder: Path) -> Path:
     generator = np.random.default_rng(0)
     for place in range(FEWEST + 4):
         coarse = Image.fromarray(generator.integers(0, 256, (5, 7, 3), np.uint8))
-        coarse.resize((96, 72), Image.Resampling.BICUBIC).save(folder / f'{place:02}.png')
+        coarse.resize((96, 72), Image.Resampling.NEAREST).save(folder / f'{place:02}.png')
     return folder
 
 
