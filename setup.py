@@ -137,6 +137,7 @@ setup(
         'pyyaml',
         'safetensors',
         'scikit-image',
+        'scipy',
         'spandrel>=0.4',
         'tabulate',
         'tifffile',
