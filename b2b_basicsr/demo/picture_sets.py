@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.data.crop_augmentation import CropAugmentation
 from b2b_basicsr.data.defocus import defocus_kernel
-from b2b_basicsr.data.linear_light import blur_in_linear_light
+from b2b_basicsr.data.linear_light import as_levels, blur_in_linear_light
 from b2b_basicsr.demo.photographs import BLURRY, HELD_OUT, SHARP, Photograph, load
 
 KNOWN_PAIRS_OF_EACH = 8
@@ -22,10 +21,6 @@ DEFOCUS_RADIUS = (1.5, 2.5)
 SUB_IMAGE = 160
 SUB_IMAGES_OF_EACH = 8
 READ_NOISE = 0.001
-
-
-def _levels(picture: NDArray[np.float32]) -> Photograph:
-    return np.round(picture * 255).astype(np.uint8)
 
 
 def _takes(photograph: Photograph, count: int, generator: np.random.Generator, smallest: float) -> Iterator[Photograph]:
@@ -56,15 +51,17 @@ def make_picture_sets(root: Path, known_blur: Mapping[str, Any], seed: int) -> N
     generator = np.random.default_rng(seed)
 
     def defocused(sharp: Photograph, radius: float) -> Photograph:
-        return _levels(blur_in_linear_light(sharp, defocus_kernel(radius), generator, read_noise=READ_NOISE))
+        return as_levels(blur_in_linear_light(sharp, defocus_kernel(radius), generator, read_noise=READ_NOISE))
 
     sharp, blurry, held_out = load(SHARP), load(BLURRY), load(HELD_OUT)
     for name, photograph in sharp.items():
         for take, picture in enumerate(_takes(photograph, KNOWN_PAIRS_OF_EACH, generator, 0.7)):
             pair = (
-                _levels(colours.recolour(picture.astype(np.float32) / np.float32(255), generator)) if take else picture
+                as_levels(colours.recolour(picture.astype(np.float32) / np.float32(255), generator))
+                if take
+                else picture
             )
-            blurred = _levels(shake.blur(pair, generator))
+            blurred = as_levels(shake.blur(pair, generator))
             for part, square in enumerate(_squares(pair, generator)):
                 _save(pair[square], root / 'known_sharp' / f'{name}_{take}{part}.png')
                 _save(blurred[square], root / 'known_blur' / f'{name}_{take}{part}.png')
@@ -82,7 +79,7 @@ def make_picture_sets(root: Path, known_blur: Mapping[str, Any], seed: int) -> N
             _save(photograph, root / 'test_sharp' / file)
             _save(defocused(photograph, radius), root / 'test_blurry' / file)
         _save(photograph, root / 'test_known_sharp' / f'{name}.png')
-        _save(_levels(shake.blur(photograph, generator)), root / 'test_known_blur' / f'{name}.png')
+        _save(as_levels(shake.blur(photograph, generator)), root / 'test_known_blur' / f'{name}.png')
 
 
 def _squares(picture: Photograph, generator: np.random.Generator) -> Iterator[tuple[slice, slice]]:

@@ -9,16 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from typing_extensions import override
 
 from b2b_basicsr.data.camera_shake import CameraShake
 from b2b_basicsr.data.defocus import defocus_kernel
 from b2b_basicsr.data.linear_light import convolve
 from b2b_basicsr.data.shake_on_device import average_along_motions
+from b2b_basicsr.gain.camera_look import Light
 from b2b_basicsr.gain.measured_kernels import Kernel, turned_and_scaled
-
-Light = NDArray[np.float32]
 
 _COPIES_PER_PIXEL = 2
 

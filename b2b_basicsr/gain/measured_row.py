@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from b2b_basicsr.gain.photo_manifest import Manifest
 from b2b_basicsr.gain.plan import HELD_OUT, KNOWN
-from b2b_basicsr.gain.results import Row
+from b2b_basicsr.gain.results import Key, Row
 from b2b_basicsr.gain.stages import PipelineRun
 from b2b_basicsr.gain.workplace import Workplace
 from b2b_basicsr.records.picture_scores import ScoredPicture
@@ -20,8 +19,7 @@ Means = dict[str, dict[str, float]]
 
 def measured_row(
     workplace: Workplace,
-    manifest: Manifest,
-    key: tuple[str, str, str, int],
+    key: Key,
     score: PipelineRun,
     oracle: PipelineRun | None,
     seconds: Mapping[str, float],
@@ -32,8 +30,7 @@ def measured_row(
 
     Args:
         workplace: where it was tested.
-        manifest: of what all was made.
-        key: camera, known camera, variant, seed.
+        key: of the row.
         score: its test, done.
         oracle: the oracle's test, done; ``None`` if it is not.
         seconds: stage -> what it took.
@@ -44,7 +41,7 @@ def measured_row(
     Raises:
         UserError: if a table of scores cannot be read.
     """
-    camera, known, variant, seed = key
+    photos, kernels, size, camera, known, variant, seed = key
     deblurs = 'network_deblur' in score.options
     metrics = list(score.options['val']['metrics'])
     held_out, own = (read_scores(workplace.folder(score) / f'{name}.csv') for name in (HELD_OUT, KNOWN))
@@ -59,7 +56,7 @@ def measured_row(
     if oracle is not None:
         means['oracle'] = _means(read_scores(workplace.folder(oracle) / f'{HELD_OUT}.csv'), metrics, '')
     if not deblurs:
-        same = (row for row in others if row.key == (*_setting(manifest), camera, known, row.variant, seed))
+        same = (row for row in others if row.key == (photos, kernels, size, camera, known, row.variant, seed))
         same = (row for row in same if row.made_from.get('deblur') == made_from['deblur'])
         beside = next((row for row in same if row.means.get('direct')), None)
         if beside is not None:
@@ -68,9 +65,9 @@ def measured_row(
     gain = _less(means, 'restored', 'direct')
     best = _less(means, 'oracle', 'direct')
     return Row(
-        photos=manifest.photos,
-        kernels=manifest.kernels,
-        size=manifest.size,
+        photos=photos,
+        kernels=kernels,
+        size=size,
         camera=camera,
         known=known,
         variant=variant,
@@ -86,10 +83,6 @@ def measured_row(
         measured_at=max(workplace.record(test).ended for test in (score, oracle) if test is not None),
         made_from=dict(made_from),
     )
-
-
-def _setting(manifest: Manifest) -> tuple[str, str, str]:
-    return manifest.photos, manifest.kernels, manifest.size
 
 
 def _means(pictures: Sequence[ScoredPicture], metrics: Iterable[str], ending: str) -> dict[str, float]:

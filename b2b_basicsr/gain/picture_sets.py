@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from b2b_basicsr.data.linear_light import light_of_levels
 from b2b_basicsr.gain.blurs import beyond_white
-from b2b_basicsr.gain.camera_look import Levels
+from b2b_basicsr.gain.camera_look import Levels, Light
 from b2b_basicsr.gain.cameras import Camera
 from b2b_basicsr.gain.scenes import Scenes
 
@@ -62,10 +62,15 @@ def _generator(camera: Camera, place: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(f'{camera.name} {purpose}'.encode()), place])
 
 
+def _light(camera: Camera, scenes: Scenes, place: int) -> Light:
+    """A scene's light as it comes to the camera."""
+    return beyond_white(light_of_levels(scenes.photograph(place)), camera.highlights)
+
+
 def _write_pair(folder: Path, prefix: str, camera: Camera, scenes: Scenes, place: int, take: int) -> None:
     """The blurry picture as the camera's JPEG, and its sharp twin, free of noise, as PNG."""
     generator = _generator(camera, place, f'take {take}')
-    light = beyond_white(light_of_levels(scenes.photograph(place)), camera.highlights)
+    light = _light(camera, scenes, place)
     blurry = camera.look.taken(camera.blur.of(light, generator), generator)
     name = f'{scenes.name(place)}_{take}'
     _save_jpeg(blurry, folder / f'{prefix}blurry' / f'{name}.jpg', camera)
@@ -75,7 +80,7 @@ def _write_pair(folder: Path, prefix: str, camera: Camera, scenes: Scenes, place
 
 
 def _write_sharp(folder: Path, camera: Camera, scenes: Scenes, place: int) -> None:
-    light = beyond_white(light_of_levels(scenes.photograph(place)), camera.highlights)
+    light = _light(camera, scenes, place)
     taken = camera.look.taken(light, _generator(camera, place, 'sharp'))
     _save_jpeg(taken, folder / f'{scenes.name(place)}.jpg', camera)
 

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.gain.blurs import Shake
-from b2b_basicsr.gain.cameras import Camera, known_cameras
+from b2b_basicsr.gain.cameras import Camera
 from b2b_basicsr.gain.option_files import Options, changed, placed, shipped
 from b2b_basicsr.gain.photo_manifest import Manifest
 from b2b_basicsr.gain.picture_sets import make_known_sets, make_pool, make_target_sets
@@ -180,13 +180,13 @@ class Plan:
         look = self._targets[target].look
         noise = {'shot_noise': [look.shot_noise] * 2, 'read_noise': [look.read_noise] * 2}
         if source == 'kernel_network':
-            kernel = shipped('kernel')
-            ema = changed(kernel, self._size.changes.get('kernel', {}))['train'].get('ema_decay', 0) > 0
+            kernel = self.kernel(known, 0)
+            ema = kernel.options['train'].get('ema_decay', 0) > 0
             return changes | {
                 f'{sets}dataroot_known_blur': f'data/{known}/blurry',
                 f'{sets}dataroot_known_sharp': f'data/{known}/gt',
-                'network_k': self.kernel(known, 0).options['network_g'],
-                'path:pretrain_network_k': f'experiments/{kernel["name"]}/models/net_g_latest.pth',
+                'network_k': kernel.options['network_g'],
+                'path:pretrain_network_k': f'experiments/{kernel.name}/models/net_g_latest.pth',
                 'path:param_key_k': 'params_ema' if ema else 'params',
                 f'{sets}known_noise_opt': noise,  # blur has averaged away that of S
             }
@@ -283,7 +283,7 @@ class Plan:
         }
         options = placed(
             options,
-            lambda camera: known if target is None or camera in known_cameras() or camera == known else target,
+            lambda camera: known if target is None or camera in self._known else target,
             lambda experiment: ours.get(experiment.partition('_')[0], takes or experiment),
         )
         return {**options, 'name': name, 'manual_seed': seed}

@@ -16,20 +16,6 @@ from b2b_basicsr.whole_file import whole_file
 
 NAME = 'results.json'
 
-KINDS = (
-    'blurry',
-    'direct',
-    'translated',
-    'restored',
-    'oracle',
-    'known_blurry',
-    'known_deblurred',
-    'known_through_g',
-)
-"""Of pictures, whose means a row holds. The first five are the target camera's: as they are, deblurred, translated,
-deblurred after translation, by the oracle. The others are the known camera's: as they are, deblurred, translated and
-deblurred."""
-
 Key = tuple[str, str, str, str, str, str, int]
 """Photographs, kernels, size, camera, known camera, variant, seed."""
 
@@ -59,7 +45,12 @@ class Row(BaseModel):
     seed: int
     """Of all trainings."""
     means: dict[str, dict[str, float]]
-    """Kind of picture -> metric -> mean over the pictures: PSNR in decibels, SSIM in [0, 1]."""
+    """Kind of picture -> metric -> mean over the pictures: PSNR in decibels, SSIM in [0, 1].
+
+    `blurry`, `direct`, `restored` and `oracle` are the target camera's: as they are, deblurred, deblurred after
+    translation, by the oracle. `known_blurry`, `known_deblurred` and `known_through_g` are the known camera's: as they
+    are, deblurred, translated and deblurred.
+    """
     gain: float | None
     """PSNR restored less PSNR direct, in decibels."""
     gap_closed: float | None

@@ -291,8 +291,7 @@ class _Benchmark:
                 took[stage.stage] = took.get(stage.stage, 0) + seconds
         return measured_row(
             place,
-            self._manifest,
-            (camera, known, variant, seed),
+            self._key(camera, known, variant, seed),
             score,
             oracle,
             took,

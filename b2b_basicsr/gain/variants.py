@@ -18,7 +18,6 @@ class Variant:
 
     Args:
         about: what a table says.
-        question: which of the paper's questions it belongs to.
         changes: of the translate stage's option file, behind the size's.
         known_from: whence K; ``None``: as the size has it.
         deblurs: whether the deblurrer follows; ``False``: G goes straight to sharp.
@@ -27,7 +26,6 @@ class Variant:
     """
 
     about: str
-    question: str
     changes: Changes = field(default_factory=dict)
     known_from: KnownFrom | None = None
     deblurs: bool = True
@@ -45,40 +43,35 @@ _RESTORMER = {
 }
 
 VARIANTS: dict[str, Variant] = {
-    'recipe': Variant('as gain_translate.yml has it', ''),
-    'known_set': Variant("K is C' itself, of another camera", 'K', known_from='known_set'),
-    'kernel_network': Variant('K by the kernel network', 'K', known_from='kernel_network'),
-    'penalty': Variant('with the gradient penalty, 1e-4', 'penalty', {'train:gp_opt:weight': 1e-4}),
-    'three_scales': Variant(
-        'G is a MIMO-UNet, judged at three scales', 'scales', {'network_g': _MIMO, 'train:scales': None}
-    ),
-    'one_scale': Variant('the same MIMO-UNet, judged at full size', 'scales', {'network_g': _MIMO, 'train:scales': 1}),
-    'direct_unpaired': Variant('G from B straight to S, no deblurrer', 'direct', known_from='sharp_set', deblurs=False),
-    'features_alone': Variant('content: features alone', 'content', {'train:pixel_opt': DELETE}),
+    'recipe': Variant('as gain_translate.yml has it'),
+    'known_set': Variant("K is C' itself, of another camera", known_from='known_set'),
+    'kernel_network': Variant('K by the kernel network', known_from='kernel_network'),
+    'penalty': Variant('with the gradient penalty, 1e-4', {'train:gp_opt:weight': 1e-4}),
+    'three_scales': Variant('G is a MIMO-UNet, judged at three scales', {'network_g': _MIMO, 'train:scales': None}),
+    'one_scale': Variant('the same MIMO-UNet, judged at full size', {'network_g': _MIMO, 'train:scales': 1}),
+    'direct_unpaired': Variant('G from B straight to S, no deblurrer', known_from='sharp_set', deblurs=False),
+    'features_alone': Variant('content: features alone', {'train:pixel_opt': DELETE}),
     'l1': Variant(
         'content: L1 on pixels',
-        'content',
         {'train:perceptual_opt': DELETE, 'train:pixel_opt': {'type': 'L1Loss', 'loss_weight': 1.0}},
     ),
-    'block_means_alone': Variant('content: block means alone', 'content', {'train:perceptual_opt': DELETE}),
-    'identity': Variant(
-        'identity loss on K, weight 1', 'identity', {'train:identity_opt': {'type': 'L1Loss', 'loss_weight': 1.0}}
-    ),
+    'block_means_alone': Variant('content: block means alone', {'train:perceptual_opt': DELETE}),
+    'identity': Variant('identity loss on K, weight 1', {'train:identity_opt': {'type': 'L1Loss', 'loss_weight': 1.0}}),
     'identity_5': Variant(
-        'identity loss on K, weight 5', 'identity', {'train:identity_opt': {'type': 'L1Loss', 'loss_weight': 5.0}}
+        'identity loss on K, weight 5', {'train:identity_opt': {'type': 'L1Loss', 'loss_weight': 5.0}}
     ),
     'luma': Variant(
-        'D sees the detail of luminance alone', 'D', {'network_d:highpass': None, 'network_d:luma_highpass': 17}
+        'D sees the detail of luminance alone', {'network_d:highpass': None, 'network_d:luma_highpass': 17}
     ),
-    'sees_all': Variant('D sees the picture itself', 'D', {'network_d:highpass': None}),
-    'unet': Variant('G is a U-Net', 'G', {'network_g': {'type': 'UNet', 'num_feat': 24, 'num_levels': 3}}),
-    'restormer': Variant('G is a Restormer', 'G', {'network_g': _RESTORMER, 'train:identity_start': False}),
+    'sees_all': Variant('D sees the picture itself', {'network_d:highpass': None}),
+    'unet': Variant('G is a U-Net', {'network_g': {'type': 'UNet', 'num_feat': 24, 'num_levels': 3}}),
+    'restormer': Variant('G is a Restormer', {'network_g': _RESTORMER, 'train:identity_start': False}),
     **{
         f'ratio_{share:.0%}'.replace('%', ''): Variant(
-            f'B and S share {share:.0%} to {1 - share:.0%}', 'ratio', {'datasets:train:ratio': share}, pool=True
+            f'B and S share {share:.0%} to {1 - share:.0%}', {'datasets:train:ratio': share}, pool=True
         )
         for share in (0.2, 0.4, 0.6, 0.8)
     },
-    **{f'b_{count}': Variant(f'B of {count} pictures', 'size of B', pictures=count) for count in (10, 30)},
+    **{f'b_{count}': Variant(f'B of {count} pictures', pictures=count) for count in (10, 30)},
 }
 """Name on the command line -> variant; the first is the recipe."""

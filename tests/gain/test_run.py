@@ -238,14 +238,14 @@ def test_straight_to_sharp_takes_direct_from_the_recipe(bench: Bench, pipeline: 
 def test_a_smaller_b(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from b2b_basicsr.gain.variants import VARIANTS, Variant
 
-    monkeypatch.setitem(VARIANTS, 'b_3', Variant('B of 3 pictures', 'size of B', pictures=3))
+    monkeypatch.setitem(VARIANTS, 'b_3', Variant('B of 3 pictures', pictures=3))
     bench(variants=('b_3',))
     few = tmp_path / 'out' / 'data' / 'defocus_b_3' / 'blurry'
     assert len([*few.iterdir()]) == 3
     options = _options(tmp_path, 'translate_defocus_to_horizontal_b_3_seed0')
     assert options['datasets']['train']['dataroot_blur'] == 'data/defocus_b_3/blurry'  # type: ignore[index]
-    monkeypatch.setitem(VARIANTS, 'b_30', Variant('B of 30 pictures', 'size of B', pictures=30))
-    monkeypatch.setitem(VARIANTS, 'b_7', Variant('B of 7 pictures', 'size of B', pictures=7))
+    monkeypatch.setitem(VARIANTS, 'b_30', Variant('B of 30 pictures', pictures=30))
+    monkeypatch.setitem(VARIANTS, 'b_7', Variant('B of 7 pictures', pictures=7))
     for photos in ({}, {'photos': None}):
         with pytest.raises(UserError, match=r'--variant b_30: size tiny has 4 blurry pictures; take a larger --size'):
             bench(variants=('b_30',), **photos)
