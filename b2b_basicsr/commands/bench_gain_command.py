@@ -139,7 +139,11 @@ def gain(
 
     end_as_by_ctrl_c(context)
     asked = Asked(cameras, known, variants, seeds, stages)
-    rows = run_gain(out, photos, kernels, size, asked, merge, click.echo)
+    try:
+        rows = run_gain(out, photos, kernels, size, asked, merge, click.echo)
+    except KeyboardInterrupt:
+        click.echo('stopped; the same command goes on', err=True)
+        raise
     for table in tables(rows):
         click.echo(f'\n{as_text(table)}')
     if highlight(rows):

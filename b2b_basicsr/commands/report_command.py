@@ -57,7 +57,11 @@ def report(run: Path, out: Path | None, iteration: int | None, pictures: int, ma
     if is_gain_folder(run):
         _report_gain(run, out, iteration, pictures, max_side, quality)
         return
-    opened = open_run(run)
+    try:
+        opened = open_run(run)
+    except UserError:
+        _refuse_gain_without_results(run)
+        raise
     page = report_file(opened, out)
 
     # Only now: drawing and encoding take seconds to load.
@@ -66,6 +70,13 @@ def report(run: Path, out: Path | None, iteration: int | None, pictures: int, ma
 
     write_report(opened, page, iteration, pictures, Encoding(max_side, quality))
     click.echo(f'Page: {page} ({page.stat().st_size / 2**20:.1f} MiB)')
+
+
+def _refuse_gain_without_results(folder: Path) -> None:
+    from b2b_basicsr.gain.photo_manifest import read_manifest
+
+    if read_manifest(folder) is not None:
+        raise UserError(f'{folder}: b2b bench gain has no results there yet; b2b bench gain -o {folder} goes on')
 
 
 def _report_gain(

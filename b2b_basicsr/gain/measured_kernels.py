@@ -27,6 +27,9 @@ def load_kernels(path: Path) -> list[Kernel]:
         UserError: if the file is not there or is not that.
     """
     try:
+        with path.open('rb') as stream:
+            if not stream.read(6).startswith((b'PK', b'\x93NUMPY')):  # numpy takes it for a pickle, to be trusted
+                raise ValueError("it is not in numpy's format")
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             arrays = dict(enumerate(content if content.ndim == 3 else [content]))

@@ -77,6 +77,28 @@ def take_manifest(out: Path, photos: Path | None, kernels: Path | None, size: st
     Raises:
         UserError: if one of them is another than what ``out`` was made of, or missing, or cannot be read.
     """
+    asked = expected_manifest(out, photos, kernels, size)
+    if read_manifest(out) is None and photos is not None:
+        _begin_alone(out, asked, photographs(photos), kernels)
+        asked = expected_manifest(out, photos, kernels, size)  # another process's, if that was quicker
+    if kernels is not None and _kernel_copy(out, asked) is None:
+        with _writing(out):
+            _keep_kernels(out, kernels)
+    return asked
+
+
+def expected_manifest(out: Path, photos: Path | None, kernels: Path | None, size: str | None) -> Manifest:
+    """That of a folder, or what :func:`take_manifest` would make of it; writes nothing.
+
+    Args:
+        out: the benchmark's folder.
+        photos: as there.
+        kernels: as there.
+        size: as there.
+
+    Raises:
+        UserError: as there.
+    """
     if kernels is not None:
         load_kernels(kernels)
     there = read_manifest(out)
@@ -84,7 +106,8 @@ def take_manifest(out: Path, photos: Path | None, kernels: Path | None, size: st
     if there is None:
         if files is None:
             raise UserError(f'--photos: missing; {out} is new, and is made of a folder of photographs')
-        there = _begin_alone(out, files, kernels, size or DEFAULT_SIZE)  # another process's, if that was quicker
+        name = SIMULATED if kernels is None else digest(kernels.read_bytes())
+        return Manifest(_photos_digest(files), name, size or DEFAULT_SIZE, lpips_weights().is_file())
     if files is not None and _photos_digest(files) != there.photos:
         raise UserError(f'--photos: {photos} {_difference(out, files)}; give another -o for it')
     if kernels is not None and digest(kernels.read_bytes()) != there.kernels:
@@ -92,9 +115,6 @@ def take_manifest(out: Path, photos: Path | None, kernels: Path | None, size: st
         raise UserError(f'--kernels: {out} was made with {made}; give another -o for {kernels}')
     if size not in (None, there.size):
         raise UserError(f'--size: {out} is of size {there.size}; give another -o for {size}')
-    if kernels is not None and _kernel_copy(out, there) is None:
-        with _writing(out):
-            _keep_kernels(out, kernels)
     return there
 
 
@@ -111,18 +131,21 @@ def read_manifest(out: Path) -> Manifest | None:
     return Manifest(str(content['photos']), str(content['kernels']), str(content['size']), lpips)
 
 
-def kernels_of(out: Path, manifest: Manifest) -> list[Kernel] | None:
-    """The kernels that a folder was made with; ``None``: simulated ones.
+def kernels_of(out: Path, manifest: Manifest, given: Path | None = None) -> list[Kernel] | None:
+    """The kernels that a folder is made with; ``None``: simulated ones.
 
     Args:
         out: the benchmark's folder.
         manifest: its manifest.
+        given: the kernel file, if it is at hand; ``None``: the copy in ``out`` is read.
 
     Raises:
         UserError: if there is no whole copy of the file that the manifest names.
     """
     if manifest.kernels == SIMULATED:
         return None
+    if given is not None:
+        return load_kernels(given)
     copy = _kernel_copy(out, manifest)
     if copy is None:
         raise UserError(
@@ -154,20 +177,18 @@ def _content(out: Path) -> Mapping[str, Any] | None:
     return content
 
 
-def _begin_alone(out: Path, files: Mapping[str, int], kernels: Path | None, size: str) -> Manifest:
-    """Begins a folder, unless another process has meanwhile; then that one's manifest."""
+def _begin_alone(out: Path, manifest: Manifest, files: Mapping[str, int], kernels: Path | None) -> None:
+    """Begins a folder, unless another process has meanwhile."""
     with _writing(out), stage_lock(out / 'locks' / 'photographs.lock', lambda: None):
-        return read_manifest(out) or _begin(out, files, kernels, size)
+        if read_manifest(out) is None:
+            _begin(out, manifest, files, kernels)
 
 
-def _begin(out: Path, files: Mapping[str, int], kernels: Path | None, size: str) -> Manifest:
-    name = SIMULATED if kernels is None else digest(kernels.read_bytes())
-    manifest = Manifest(_photos_digest(files), name, size, lpips_weights().is_file())
+def _begin(out: Path, manifest: Manifest, files: Mapping[str, int], kernels: Path | None) -> None:
     if kernels is not None:
         _keep_kernels(out, kernels)
     with whole_file(_manifest_file(out)) as temporary:
         temporary.write_text(json.dumps({**asdict(manifest), 'files': dict(files)}, indent=1), encoding='utf-8')
-    return manifest
 
 
 def _keep_kernels(out: Path, kernels: Path) -> None:

@@ -12,7 +12,14 @@ from b2b_basicsr.errors import UserError
 from b2b_basicsr.gain.cameras import known_cameras, target_cameras
 from b2b_basicsr.gain.measured_row import measured_row
 from b2b_basicsr.gain.page import write_gain_page
-from b2b_basicsr.gain.photo_manifest import DEFAULT_SIZE, kernels_of, lpips_weights, read_manifest, take_manifest
+from b2b_basicsr.gain.photo_manifest import (
+    DEFAULT_SIZE,
+    expected_manifest,
+    kernels_of,
+    lpips_weights,
+    read_manifest,
+    take_manifest,
+)
 from b2b_basicsr.gain.plan import Plan
 from b2b_basicsr.gain.recipes import SIZES
 from b2b_basicsr.gain.results import Key, Results, Row, read_rows
@@ -114,12 +121,12 @@ class _Benchmark:
         self._seeds = tuple(dict.fromkeys(asked.seeds or [0]))
         self._stages = frozenset(asked.stages or STAGES)
         self._say = say
-        self._refuse_too_few(out, photos, size_name)  # before anything is made
-        self._manifest = take_manifest(out, photos, kernels, size)
-        self._has_photos = photos is not None
+        self._refuse_too_few(out, photos, size_name)
+        self._made_of = (photos, kernels, size)
+        self._manifest = expected_manifest(out, photos, kernels, size)
         self._workplace = Workplace(out, say)
         self._results = Results(out)
-        targets = target_cameras(kernels_of(out, self._manifest))
+        targets = target_cameras(kernels_of(out, self._manifest, kernels))
         self._plan = Plan(self._manifest, SIZES[self._manifest.size], known, targets, photos)
 
     def do(self) -> None:
@@ -129,6 +136,7 @@ class _Benchmark:
         left = [stage for stage in self._with_their_oracle(wanted) if self._workplace.state(stage) != 'done']
         self._refuse_missing_photos(left)
         self._refuse_missing_weights(left)
+        take_manifest(self._workplace.out, *self._made_of)  # a refused call leaves nothing that binds the next one
         total = len(left)
         if left:
             self._say(f'{total} {"stages" if total > 1 else "stage"} to do{self._time_left(left)}')
@@ -187,7 +195,8 @@ class _Benchmark:
                 )
 
     def _refuse_missing_photos(self, left: Sequence[Stage]) -> None:
-        if self._has_photos:
+        photos, _, _ = self._made_of
+        if photos is not None:
             return
         for stage in left:
             if isinstance(stage, PictureSets) and not stage.earlier:

@@ -47,6 +47,15 @@ def test_merged_results_are_told_in_a_table_and_as_json(tmp_path: Path) -> None:
     assert 'gain: +2.3' in lines[-2]
 
 
+def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> list[object]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('b2b_basicsr.gain.run.run_gain', stopped)
+    result = CliRunner().invoke(gain, ['-o', str(tmp_path / 'out')])
+    assert 'stopped; the same command goes on' in result.stderr
+
+
 @pytest.mark.slow
 def test_the_whole_of_it_at_size_tiny_and_nothing_the_second_time(tmp_path: Path) -> None:
     photos, out = make_photos(tmp_path / 'photos'), tmp_path / 'out'

@@ -47,6 +47,12 @@ def test_report_makes_the_page_again(out: Path, tmp_path: Path) -> None:
         CliRunner().invoke(report, [str(out), '--iter', '3'], catch_exceptions=False)
 
 
+def test_a_folder_that_has_no_results_yet_is_told_as_such(out: Path) -> None:
+    (out / 'results.json').unlink()
+    with pytest.raises(UserError, match=rf'b2b bench gain has no results there yet; b2b bench gain -o {out} goes on'):
+        CliRunner().invoke(report, [str(out)], catch_exceptions=False)
+
+
 def test_results_of_other_machines_alone_make_a_page(out: Path, tmp_path: Path) -> None:
     alone = tmp_path / 'alone'
     alone.mkdir()

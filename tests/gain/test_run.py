@@ -194,11 +194,12 @@ def test_other_pictures_make_all_anew(
     ],
 )
 def test_the_stage_that_is_missing_is_named(
-    bench: Bench, pipeline: FakePipeline, stages: tuple[str, ...], missing: str
+    bench: Bench, pipeline: FakePipeline, tmp_path: Path, stages: tuple[str, ...], missing: str
 ) -> None:
     with pytest.raises(UserError, match=missing):
         bench(stages=stages)
     assert pipeline.ran == []
+    assert not (tmp_path / 'out').exists()  # so that another --size may be its next one
 
 
 def test_stages_one_by_one_and_the_oracle_last(bench: Bench, pipeline: FakePipeline, said: list[str]) -> None:
