@@ -167,6 +167,8 @@ class Plan:
                 'dataroot_blur': f'data/{own.name}/{blurry}',
                 'dataroot_sharp': f'data/{sharp}',
             }
+        for section, key in ((options['train'], 'total_iter'), (options['train']['scheduler'], 'start')):
+            section[key] = round(section[key] * variant.length)
         if not variant.deblurs:
             options = _without_deblurrer(options)
             earlier.remove(deblur)

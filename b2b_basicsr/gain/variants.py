@@ -23,6 +23,7 @@ class Variant:
         deblurs: whether the deblurrer follows; ``False``: G goes straight to sharp.
         pictures: B is cut down to so many; ``None``: all.
         pool: whether B and S come from one list of scenes, which ``ratio`` shares out.
+        length: share of the size's iterations that it is trained for.
     """
 
     about: str
@@ -31,6 +32,7 @@ class Variant:
     deblurs: bool = True
     pictures: int | None = None
     pool: bool = False
+    length: float = 1.0
 
 
 _MIMO = {'type': 'MIMOUNet', 'num_res': 2, 'base_channel': 16}
@@ -56,6 +58,11 @@ VARIANTS: dict[str, Variant] = {
         {'train:perceptual_opt': DELETE, 'train:pixel_opt': {'type': 'L1Loss', 'loss_weight': 1.0}},
     ),
     'block_means_alone': Variant('content: block means alone', {'train:perceptual_opt': DELETE}),
+    'no_identity': Variant(
+        'no identity loss, and 3/8 of the iterations: beyond them the gain falls',
+        {'train:identity_opt': DELETE},
+        length=3 / 8,
+    ),
     'identity': Variant('identity loss on K, weight 1', {'train:identity_opt': {'type': 'L1Loss', 'loss_weight': 1.0}}),
     'identity_5': Variant(
         'identity loss on K, weight 5', {'train:identity_opt': {'type': 'L1Loss', 'loss_weight': 5.0}}

@@ -12,7 +12,7 @@ from b2b_basicsr.gain.cameras import known_cameras, target_cameras
 from b2b_basicsr.gain.photo_manifest import Manifest
 from b2b_basicsr.gain.plan import Plan
 from b2b_basicsr.gain.recipes import DELETE, SIZES, Changes
-from b2b_basicsr.gain.variants import VARIANTS
+from b2b_basicsr.gain.variants import VARIANTS, Variant
 from b2b_basicsr.models.option_files import OPTION_FILES
 from b2b_basicsr.shipped_options import shipped_option_files
 
@@ -50,6 +50,15 @@ def test_variants_change_keys_that_are_there(variant: str) -> None:
         'network_d:luma_highpass',
     )
     _holds(TEMPLATES['gain_translate'], VARIANTS[variant].changes, new)
+
+
+def test_a_variant_may_be_trained_for_a_share_of_the_time() -> None:
+    plan = Plan(Manifest('photos', 'simulated', 'cpu'), SIZES['cpu'], known_cameras(), target_cameras(None), None)
+    short = Variant('half as long', length=0.5)
+    whole = plan.translate('shake', 'horizontal', 'recipe', VARIANTS['recipe'], 0).options['train']
+    half = plan.translate('shake', 'horizontal', 'short', short, 0).options['train']
+    assert half['total_iter'] * 2 == whole['total_iter']
+    assert half['scheduler']['start'] * 2 == whole['scheduler']['start']
 
 
 def _holds(template: dict[str, Any], changes: Changes, new: tuple[str, ...]) -> None:
