@@ -152,6 +152,7 @@ SIZES: dict[str, Size] = {
                 'network_d:num_feat': 64,
                 **_length(1500, every=250),
                 'train:scheduler:start': 750,
+                'train:identity_opt': DELETE,  # not tried with this G, which learns later
                 'train:optim_g:lr': 3e-4,
                 'train:optim_d:lr': 6e-4,
                 'train:ema_decay': 0.995,

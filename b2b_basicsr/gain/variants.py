@@ -59,7 +59,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     'block_means_alone': Variant('content: block means alone', {'train:perceptual_opt': DELETE}),
     'no_identity': Variant(
-        'no identity loss, and 3/8 of the iterations: beyond them the gain falls',
+        'size cpu without its identity loss, 3/8 of the iterations: beyond them the gain falls',
         {'train:identity_opt': DELETE},
         length=3 / 8,
     ),
