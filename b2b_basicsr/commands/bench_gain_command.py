@@ -50,7 +50,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     '--photos',
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help='Folder of 16 photographs or more, of different scenes.  [default: what OUT was made of]',
+    help='Folder of 16 photographs or more, of different scenes; needed while pictures are still to be made.',
 )
 @click.option(
     '-o',
@@ -141,9 +141,8 @@ def gain(
     asked = Asked(cameras, known, variants, seeds, stages)
     try:
         rows = run_gain(out, photos, kernels, size, asked, merge, click.echo)
-    except KeyboardInterrupt:
-        click.echo('stopped; the same command goes on', err=True)
-        raise
+    except KeyboardInterrupt as stop:
+        raise click.Abort('stopped; the same command goes on') from stop
     for table in tables(rows):
         click.echo(f'\n{as_text(table)}')
     if highlight(rows):

@@ -37,8 +37,8 @@ def main() -> None:
         sys.exit(b2b(prog_name='b2b', standalone_mode=False))
     except UserError as error:
         exit_with(error)
-    except click.Abort:
-        click.echo('stopped', err=True)
+    except click.Abort as stop:
+        click.echo(str(stop) or 'stopped', err=True)
         sys.exit(130)
     except click.UsageError as error:
         message = error.format_message()

@@ -70,9 +70,8 @@ def known(
     seed = int(opt.get('manual_seed') or 0) if seed is None else seed
     try:
         count = write_known_set(source, out, seed, copies)
-    except KeyboardInterrupt:
-        click.echo('stopped; the same command goes on', err=True)
-        raise
+    except KeyboardInterrupt as stop:
+        raise click.Abort('stopped; the same command goes on') from stop
     finally:
         close_lmdb_clients()
     click.echo(f'{out}: {count} pictures. In the option file: dataroot_known: {out}, and no other source of K.')

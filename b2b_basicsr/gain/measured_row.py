@@ -24,6 +24,7 @@ def measured_row(
     oracle: PipelineRun | None,
     seconds: Mapping[str, float],
     made_from: Mapping[str, str],
+    trained_by: str,
     others: Iterable[Row],
 ) -> Row:
     """The row of a translator.
@@ -35,6 +36,7 @@ def measured_row(
         oracle: the oracle's test, done; ``None`` if it is not.
         seconds: stage -> what it took.
         made_from: of the row.
+        trained_by: of the row.
         others: rows from which one without a deblurrer takes ``direct`` and ``known_deblurred``, if they have the same
             camera, known camera and seed, and were made with the same deblurrer.
 
@@ -82,6 +84,7 @@ def measured_row(
         iteration=_iteration(workplace, score),
         measured_at=max(workplace.record(test).ended for test in (score, oracle) if test is not None),
         made_from=dict(made_from),
+        trained_by=trained_by,
     )
 
 

@@ -69,6 +69,9 @@ class Row(BaseModel):
     """When the last of its tests ended: ISO 8601, in UTC; empty if an older version wrote the row."""
     made_from: dict[str, str] = Field(default_factory=dict)
     """`deblur`, `score` and `oracle` -> digest of that stage's option file, which names all that it hangs on."""
+    trained_by: str = ''
+    """Digest of the translator's option file as it is with seed 0: rows whose digests differ are no two seeds of one
+    training. Empty if an older version wrote the row."""
 
     @property
     def key(self) -> Key:

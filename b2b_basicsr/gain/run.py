@@ -138,7 +138,9 @@ class _Benchmark:
         self._refuse_missing_weights(left)
         take_manifest(self._workplace.out, *self._made_of)  # a refused call leaves nothing that binds the next one
         total = len(left)
-        if left:
+        if not left:
+            self._say('Nothing to do: all of it is done already')
+        else:
             self._say(f'{total} {"stages" if total > 1 else "stage"} to do{self._time_left(left)}')
         while left:
             stage = left.pop(0)
@@ -283,10 +285,12 @@ class _Benchmark:
         with_oracle = {**made_from, 'oracle': of_oracle.text_digest}
         if oracle is not None:
             made_from = with_oracle
+        trained_by = plan.translate(camera, known, variant, VARIANTS[variant], 0).text_digest
         there = rows.get(self._key(camera, known, variant, seed))
         if (
             there is not None
             and 'direct' in there.means
+            and there.trained_by == trained_by
             and there.made_from in (made_from, with_oracle)
             and all(place.record(test).ended <= there.measured_at for test in (score, oracle) if test is not None)
         ):
@@ -305,6 +309,7 @@ class _Benchmark:
             oracle,
             took,
             made_from,
+            trained_by,
             rows.values(),
         )
 

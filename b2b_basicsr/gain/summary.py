@@ -102,13 +102,22 @@ def over_seeds(values: Iterable[tuple[int, float | None]]) -> Spread | None:
     return spread(map(fmean, found.values()))
 
 
+def of_one_training(rows: Sequence[Row]) -> list[Row]:
+    """Without rows of other seeds that were trained by other options than the newest of their camera and variant."""
+    newest: dict[tuple[object, ...], Row] = {}
+    for row in sorted(rows, key=lambda row: row.measured_at):
+        newest[row.key[:-1]] = row
+    return [row for row in rows if row.trained_by == newest[row.key[:-1]].trained_by]
+
+
 def tables(rows: Sequence[Row]) -> list[Table]:
     """All tables: of the recipe's cameras, and of the other variants, for each known camera and setting."""
     made = []
-    for setting, group in settings(rows).items():
+    for setting, every in settings(rows).items():
+        group = of_one_training(every)
         recipe = [row for row in group if row.variant == RECIPE]
         if recipe:
-            made.append(_cameras_table(setting, recipe))
+            made.append(_cameras_table(setting, recipe, left_out=len(every) - len(group)))
             metrics = dict.fromkeys(metric for row in recipe for metric in row.means.get('restored', {}))
             made += [_metric_table(setting, recipe, metric) for metric in metrics if metric != 'psnr']
         if any(row.variant != RECIPE for row in group):
@@ -118,13 +127,18 @@ def tables(rows: Sequence[Row]) -> list[Table]:
 
 def highlight(rows: Sequence[Row]) -> str:
     """One line: the recipe's mean gain of the group with most cameras; empty if there is none."""
-    groups = [(setting, [row for row in group if row.variant == RECIPE]) for setting, group in settings(rows).items()]
+    groups = [
+        (setting, of_one_training([row for row in group if row.variant == RECIPE]))
+        for setting, group in settings(rows).items()
+    ]
     for setting, recipe in sorted(groups, key=lambda group: -len({row.camera for row in group[1]})):
         gain = over_cameras(recipe, lambda row: row.gain)
         if gain is not None:
             cameras = len({row.camera for row in recipe})
             over = f'the mean over {cameras} cameras' if cameras > 1 else recipe[0].camera
-            return f'gain: {_shown(gain, 2, signed=True)} dB ({over}, size {setting.size})'
+            return (
+                f'gain: {_shown(gain, 2, signed=True)} dB ({over}, size {setting.size}, known camera {setting.known})'
+            )
     return ''
 
 
@@ -161,7 +175,7 @@ _CAMERA_COLUMNS: Mapping[str, tuple[Value, int, bool]] = {
 """Heading -> value, decimals, whether it has a sign."""
 
 
-def _cameras_table(setting: Setting, rows: Sequence[Row]) -> Table:
+def _cameras_table(setting: Setting, rows: Sequence[Row], left_out: int) -> Table:
     by_camera = _by(rows, lambda row: row.camera)
     lines = []
     for camera, of_camera in by_camera.items():
@@ -181,6 +195,10 @@ def _cameras_table(setting: Setting, rows: Sequence[Row]) -> Table:
         'PSNR in dB; mean ± standard deviation over seeds. The mean is over the seeds that have all cameras. A seed '
         'that lacks a value (no oracle, say) is left out of that column alone, so columns may be of different seeds.'
     )
+    if setting.size == 'tiny':
+        note = f'Size tiny shows that all of it runs, and no more. {note}'
+    if left_out:
+        note = f'{note} Left out: results of other seeds that were trained by other options, {left_out} in all.'
     return Table(f'Recipe: {setting.said}', ('camera', *_CAMERA_COLUMNS, 'seeds'), lines, note)
 
 
@@ -190,7 +208,7 @@ def _metric_table(setting: Setting, rows: Sequence[Row], metric: str) -> Table:
     for camera, of_camera in _by(rows, lambda row: row.camera).items():
         values = [spread(row.means.get(kind, {}).get(metric) for row in of_camera) for kind in kinds]
         lines.append([Cell(camera), *(Cell(_shown(value, 4)) for value in values), Cell(_seeds(of_camera))])
-    heads = ('camera', *(kind.replace('_', ' ') for kind in kinds), 'seeds')
+    heads = ('camera', *(kind.replace('_g', '_G').replace('_', ' ') for kind in kinds), 'seeds')
     return Table(f'Recipe, {metric}: {setting.said}', heads, lines)
 
 

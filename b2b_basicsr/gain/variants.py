@@ -59,9 +59,9 @@ VARIANTS: dict[str, Variant] = {
     ),
     'block_means_alone': Variant('content: block means alone', {'train:perceptual_opt': DELETE}),
     'no_identity': Variant(
-        'size cpu without its identity loss, 3/8 of the iterations: beyond them the gain falls',
+        'size cpu without its identity loss, 2/3 of the iterations: beyond them the gain falls',
         {'train:identity_opt': DELETE},
-        length=3 / 8,
+        length=2 / 3,
     ),
     'identity': Variant('identity loss on K, weight 1', {'train:identity_opt': {'type': 'L1Loss', 'loss_weight': 1.0}}),
     'identity_5': Variant(

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from b2b_basicsr.commands.bench_gain_command import gain
+from b2b_basicsr.commands.cli import main
 from b2b_basicsr.gain.recipes import SIZES
 from tests.gain.conftest import make_photos
 from tests.gain.test_results import row
@@ -47,13 +48,18 @@ def test_merged_results_are_told_in_a_table_and_as_json(tmp_path: Path) -> None:
     assert 'gain: +2.3' in lines[-2]
 
 
-def test_a_stopped_run_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_run_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def stopped(*_: object) -> list[object]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr('b2b_basicsr.gain.run.run_gain', stopped)
-    result = CliRunner().invoke(gain, ['-o', str(tmp_path / 'out')])
-    assert 'stopped; the same command goes on' in result.stderr
+    monkeypatch.setattr('sys.argv', ['b2b', 'bench', 'gain', '-o', str(tmp_path / 'out')])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.split('\n') == ['stopped; the same command goes on', '']
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ def test_tables_curves_and_pictures(out: Path) -> None:
     archived.mkdir(parents=True)
     (archived / 'validations.jsonl').write_text('{"iter": 10, "dataset": "held_out", "values": {"gain": 77.0}}\n')
     page = Content(write_gain_page(out))
-    assert 'gain: +2.50 ± 0.00 dB (defocus, size tiny)' in page.said
+    assert 'gain: +2.50 ± 0.00 dB (defocus, size tiny, known camera horizontal)' in page.said
     assert 'Recipe: size tiny, known camera horizontal' in page.said
     drawings = [attributes for tag, attributes in page.tags if tag == 'svg']
     assert len(drawings) == 1  # a curve for each seed

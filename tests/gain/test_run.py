@@ -64,7 +64,8 @@ def test_what_is_done_is_not_done_again(bench: Bench, pipeline: FakePipeline, tm
     pipeline.ran.clear()
     said.clear()
     assert bench(photos=None, size=None) == first
-    assert (pipeline.ran, said, page.stat().st_mtime_ns) == ([], [], before)
+    assert (pipeline.ran, page.stat().st_mtime_ns) == ([], before)
+    assert said == ['Nothing to do: all of it is done already']
 
 
 def test_cameras_share_the_deblurrer_and_seeds_do_not(bench: Bench, pipeline: FakePipeline) -> None:
@@ -74,6 +75,13 @@ def test_cameras_share_the_deblurrer_and_seeds_do_not(bench: Bench, pipeline: Fa
         'deblur_horizontal_seed0',
         'deblur_horizontal_seed3',
     ]
+
+
+def test_two_seeds_are_of_one_training(bench: Bench, tmp_path: Path) -> None:
+    rows = [*bench(seeds=(0, 1)), *bench(variants=('unet',))]
+    by_variant = {variant: {row.trained_by for row in rows if row.variant == variant} for variant in ('recipe', 'unet')}
+    assert [len(digests) for digests in by_variant.values()] == [1, 1]
+    assert by_variant['recipe'] != by_variant['unet']
 
 
 def test_a_stopped_training_goes_on(bench: Bench, pipeline: FakePipeline, tmp_path: Path) -> None:

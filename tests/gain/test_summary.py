@@ -53,7 +53,7 @@ def test_cameras_of_the_recipe() -> None:
     assert cells['mean']['seeds'] == '1'
     tones = {line[0].text: line[1 + list(table.heads[1:]).index('gain')].tone for line in table.rows}
     assert tones == {'shake': 'good', 'defocus': 'bad', 'mean': 'good'}
-    assert highlight(rows) == 'gain: +0.25 dB (the mean over 2 cameras, size cpu)'
+    assert highlight(rows) == 'gain: +0.25 dB (the mean over 2 cameras, size cpu, known camera horizontal)'
 
 
 def test_variants_are_held_against_the_recipe_where_both_are() -> None:
@@ -120,6 +120,26 @@ def test_text_and_markdown() -> None:
     assert markdown[6] == table.note
 
 
+def test_seeds_trained_by_other_options_are_left_out() -> None:
+    rows = [
+        row(seed=0, gain=1.0, trained_by='old', measured_at='2026-11-01T00:00:00'),
+        row(seed=1, gain=2.0, trained_by='new', measured_at='2026-11-02T00:00:00'),
+        row(seed=2, gain=4.0, trained_by='new', measured_at='2026-11-03T00:00:00'),
+        row('defocus', seed=0, gain=5.0, trained_by='of defocus', measured_at='2026-11-01T00:00:00'),
+    ]
+    (table,) = tables(rows)
+    cells = _cells(table)
+    assert cells['shake']['gain'] == '+3.00 ± 1.41'
+    assert cells['defocus']['gain'] == '+5.00'
+    assert 'Left out: results of other seeds that were trained by other options, 1 in all.' in table.note
+    assert 'mean over 2 cameras' not in highlight(rows)
+
+
+def test_tiny_says_that_it_shows_no_gain() -> None:
+    (table,) = tables([row(size='tiny')])
+    assert table.note.startswith('Size tiny shows that all of it runs, and no more.')
+
+
 def test_no_rows_no_tables() -> None:
     assert (tables([]), highlight([])) == ([], '')
 
@@ -128,4 +148,4 @@ def test_the_highlight_is_of_the_setting_with_most_cameras() -> None:
     variants = [row('defocus', variant=name, size='brief', gain=1.0) for name in ('recipe', 'unet', 'l1', 'penalty')]
     assert 'size brief' in highlight(variants)
     both = [*variants, row('defocus', size='cpu', gain=2.0), row('shake', size='cpu', gain=3.0)]
-    assert highlight(both) == 'gain: +2.50 dB (the mean over 2 cameras, size cpu)'
+    assert highlight(both) == 'gain: +2.50 dB (the mean over 2 cameras, size cpu, known camera horizontal)'
