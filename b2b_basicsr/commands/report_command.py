@@ -51,17 +51,15 @@ def report(run: Path, out: Path | None, iteration: int | None, pictures: int, ma
     It holds the scores with the gain, the curves of a training, and the pictures, to compare by a slider or side by
     side. It needs no other file and no network.
     """
-    from b2b_basicsr.gain.results import is_gain_folder
+    from b2b_basicsr.gain.results import is_begun_gain_folder, is_gain_folder
     from b2b_basicsr.report.run_folder import open_run, report_file
 
     if is_gain_folder(run):
         _report_gain(run, out, iteration, pictures, max_side, quality)
         return
-    try:
-        opened = open_run(run)
-    except UserError:
-        _refuse_gain_without_results(run)
-        raise
+    if is_begun_gain_folder(run):
+        raise UserError(f'{run}: b2b bench gain has no results there yet; b2b bench gain -o {run} goes on')
+    opened = open_run(run)
     page = report_file(opened, out)
 
     # Only now: drawing and encoding take seconds to load.
@@ -70,13 +68,6 @@ def report(run: Path, out: Path | None, iteration: int | None, pictures: int, ma
 
     write_report(opened, page, iteration, pictures, Encoding(max_side, quality))
     click.echo(f'Page: {page} ({page.stat().st_size / 2**20:.1f} MiB)')
-
-
-def _refuse_gain_without_results(folder: Path) -> None:
-    from b2b_basicsr.gain.photo_manifest import read_manifest
-
-    if read_manifest(folder) is not None:
-        raise UserError(f'{folder}: b2b bench gain has no results there yet; b2b bench gain -o {folder} goes on')
 
 
 def _report_gain(

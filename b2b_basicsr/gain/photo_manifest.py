@@ -15,6 +15,7 @@ from b2b_basicsr.data.picture_source import PictureSource
 from b2b_basicsr.errors import UserError
 from b2b_basicsr.gain.measured_kernels import Kernel, load_kernels
 from b2b_basicsr.gain.recipes import SIZES
+from b2b_basicsr.gain.results import MANIFEST
 from b2b_basicsr.gain.stage_lock import stage_lock
 from b2b_basicsr.losses.imagenet_weights import kept_file
 from b2b_basicsr.prepare.write_errors import cannot_write
@@ -205,7 +206,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 
 def _manifest_file(out: Path) -> Path:
-    return out / 'data' / 'photographs.json'
+    return out / MANIFEST
 
 
 def _photos_digest(files: Mapping[str, int]) -> str:

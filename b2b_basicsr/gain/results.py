@@ -16,6 +16,9 @@ from b2b_basicsr.whole_file import whole_file
 
 NAME = 'results.json'
 
+MANIFEST = Path('data', 'photographs.json')
+"""In a benchmark's folder: what it is made of."""
+
 Key = tuple[str, str, str, str, str, str, int]
 """Photographs, kernels, size, camera, known camera, variant, seed."""
 
@@ -86,6 +89,11 @@ class Row(BaseModel):
 def is_gain_folder(folder: Path) -> bool:
     """Whether a folder is one of `b2b bench gain` that has results."""
     return (folder / NAME).is_file()
+
+
+def is_begun_gain_folder(folder: Path) -> bool:
+    """Whether a folder is one of `b2b bench gain`, with results or without."""
+    return (folder / MANIFEST).is_file()
 
 
 def read_rows(path: Path) -> list[Row]:
