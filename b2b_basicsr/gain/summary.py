@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Literal, TypeVar
 
@@ -112,16 +112,20 @@ def of_one_training(rows: Sequence[Row]) -> list[Row]:
 
 def tables(rows: Sequence[Row]) -> list[Table]:
     """All tables: of the recipe's cameras, and of the other variants, for each known camera and setting."""
-    made = []
+    made: list[Table] = []
     for setting, every in settings(rows).items():
-        group = of_one_training(every)
+        group, of_setting = of_one_training(every), len(made)
         recipe = [row for row in group if row.variant == RECIPE]
         if recipe:
-            made.append(_cameras_table(setting, recipe, left_out=len(every) - len(group)))
+            made.append(_cameras_table(setting, recipe))
             metrics = dict.fromkeys(metric for row in recipe for metric in row.means.get('restored', {}))
             made += [_metric_table(setting, recipe, metric) for metric in metrics if metric != 'psnr']
         if any(row.variant != RECIPE for row in group):
             made.append(_variants_table(setting, group))
+        if len(group) < len(every):
+            count = len(every) - len(group)
+            said = f'Left out: results of other seeds that were trained by other options, {count} in all.'
+            made[of_setting] = replace(made[of_setting], note=f'{made[of_setting].note} {said}')
     return made
 
 
@@ -175,7 +179,7 @@ _CAMERA_COLUMNS: Mapping[str, tuple[Value, int, bool]] = {
 """Heading -> value, decimals, whether it has a sign."""
 
 
-def _cameras_table(setting: Setting, rows: Sequence[Row], left_out: int) -> Table:
+def _cameras_table(setting: Setting, rows: Sequence[Row]) -> Table:
     by_camera = _by(rows, lambda row: row.camera)
     lines = []
     for camera, of_camera in by_camera.items():
@@ -197,8 +201,6 @@ def _cameras_table(setting: Setting, rows: Sequence[Row], left_out: int) -> Tabl
     )
     if setting.size == 'tiny':
         note = f'Size tiny shows that all of it runs, and no more. {note}'
-    if left_out:
-        note = f'{note} Left out: results of other seeds that were trained by other options, {left_out} in all.'
     return Table(f'Recipe: {setting.said}', ('camera', *_CAMERA_COLUMNS, 'seeds'), lines, note)
 
 

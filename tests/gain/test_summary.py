@@ -133,6 +133,8 @@ def test_seeds_trained_by_other_options_are_left_out() -> None:
     assert cells['defocus']['gain'] == '+5.00'
     assert 'Left out: results of other seeds that were trained by other options, 1 in all.' in table.note
     assert 'mean over 2 cameras' not in highlight(rows)
+    (variants,) = tables([row.model_copy(update={'variant': 'l1'}) for row in rows])
+    assert variants.note.endswith('trained by other options, 1 in all.')
 
 
 def test_tiny_says_that_it_shows_no_gain() -> None:
